@@ -1,0 +1,22 @@
+"""Shared by all tests: `from capabilities import require`, or the fixture of that name."""
+
+from collections.abc import Callable
+
+import capabilities
+import pytest
+from capabilities import require as require_capability
+
+
+@pytest.fixture
+def require() -> Callable[[str], None]:
+    """require("tshark") skips the test, or fails it where IKELET_REQUIRE lists the capability."""
+    return require_capability
+
+
+def pytest_configure() -> None:
+    known = set(capabilities.MISSING) | {"qemu-esp32", "qemu-esp32c3"}
+    unknown = capabilities.required() - known
+    if unknown:
+        raise pytest.UsageError(
+            f"IKELET_REQUIRE: unknown {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+        )
