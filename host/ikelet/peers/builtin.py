@@ -1,0 +1,385 @@
+"""The built-in peer: an IKEv1 Main Mode gateway of our own, on a UDP socket.
+
+It is the conformance oracle for the agent: it verifies everything it receives, and by default
+the first message of a live negotiation that breaks a rule fails that negotiation, with the
+reason. `forgiving` makes it drop such a message and wait for a better one, as a gateway does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import messages as m
+from .base import Address, Datagram, PeerConfig, PeerError, PeerEvent, PeerResult
+from .messages import Header, Payload, Rejected, require
+from .phase1 import DONE, Negotiation
+
+# Called with (number, datagram) before sending; number is 0 for an Informational. Returns
+# what to send instead: octets, a list of datagrams, or None to lose it.
+Mangle = Callable[[int, bytes], "bytes | list[bytes] | None"]
+
+
+@dataclass
+class _Sa:
+    """A negotiation with what its transport needs: duplicates and retransmission."""
+
+    negotiation: Negotiation
+    remote: Address
+    started: float = field(default_factory=time.monotonic)
+    seen: dict[bytes, int] = field(default_factory=dict)
+    last_received: bytes = b""
+    last_sent: bytes = b""
+    sent_number: int = 0
+    attempt: int = 0
+    deadline: float | None = None
+    failed: bool = False
+
+
+class BuiltinPeer:
+    """A peer gateway in a background thread. See `base.Peer` for what all peers share."""
+
+    def __init__(
+        self, config: PeerConfig, mangle: Mangle | None = None, forgiving: bool = False
+    ) -> None:
+        self.config = config
+        self.events: list[PeerEvent] = []
+        self.datagrams: list[Datagram] = []
+        self.results: list[PeerResult] = []
+        self.mangle = mangle
+        self.forgiving = forgiving
+        self._sas: dict[bytes, _Sa] = {}
+        self._latest: _Sa | None = None
+        self._changed = threading.Condition(threading.RLock())
+        self._thread: threading.Thread | None = None
+        self._socket: socket.socket | None = None
+        self._wake: tuple[socket.socket, socket.socket] | None = None
+        self._address: Address | None = None
+        self._error: BaseException | None = None
+
+    # -- life -------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self._thread:
+            raise PeerError("the peer is already running")
+        host, port = self.config.local
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            self._socket.bind((host, port))
+        except OSError as error:
+            self._socket.close()
+            raise PeerError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        self._address = self._socket.getsockname()[:2]
+        self._wake = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name="builtin-peer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        if not self._thread:
+            return
+        self._wake[1].send(b"x")
+        self._thread.join()
+        self._thread = None
+        for each in (self._socket, *self._wake):
+            each.close()
+
+    def __enter__(self) -> BuiltinPeer:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> Address:
+        if not self._address:
+            raise PeerError("the peer has no address before it is started")
+        return self._address
+
+    # -- what a user asks for ---------------------------------------------------------------
+
+    def initiate(self) -> None:
+        """Send message 1 and return; `wait` tells how it ended."""
+        remote = self.config.remote
+        if not remote or not remote[1]:
+            raise PeerError("an initiator needs the address and port of the other side")
+        with self._changed:
+            self.address  # noqa: B018 - refuses before start
+            negotiation = Negotiation(self.config)
+            sa = _Sa(negotiation, remote)
+            self._sas[negotiation.cookies[0]] = self._latest = sa
+            self._send(sa, 1, negotiation.first_message(), ("SA",))
+
+    def wait(self, timeout: float) -> PeerResult:
+        """How the latest negotiation ended, after at most `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or self._finished(), timeout)
+            if self._error:
+                raise PeerError(f"the peer broke down: {self._error!r}") from self._error
+            return self._result(self._latest)
+
+    def wait_event(self, kind: str, timeout: float, after: int = 0) -> PeerEvent | None:
+        """The first event of `kind` from index `after` of `events` on, or None in time."""
+        with self._changed:
+            find = lambda: next((e for e in self.events[after:] if e.kind == kind), None)  # noqa: E731
+            return self._changed.wait_for(find, timeout)
+
+    def delete(self) -> None:
+        """Send DELETE for the latest SA, under its protection, and forget it."""
+        with self._changed:
+            sa = self._latest
+            if not sa or not sa.negotiation.established:
+                raise PeerError("there is no established SA to delete")
+            cookies = b"".join(sa.negotiation.cookies)
+            message = sa.negotiation.build_informational(m.build_delete(cookies))
+            self._transmit(sa, 0, message, ("HASH", "D"))
+            self._forget(sa, "deleted by us")
+
+    # -- thread -----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    timeout = self._retransmit_due(time.monotonic())
+                readable, _, _ = select.select([self._socket, self._wake[0]], [], [], timeout)
+                if self._wake[0] in readable and self._wake[0].recv(64) == b"x":
+                    return
+                if self._socket in readable:
+                    data, source = self._socket.recvfrom(65535)
+                    with self._changed:
+                        self._receive(data, source[:2])
+        except BaseException as error:  # shown by wait(), which is where a user looks
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+            raise
+
+    def _retransmit_due(self, now: float) -> float | None:
+        """Send again what is due; seconds until the next is, None when nothing waits."""
+        for sa in list(self._sas.values()):
+            if sa.deadline is None or sa.deadline > now:
+                continue
+            if sa.attempt >= len(self.config.retransmit):
+                self._fail(sa, f"no answer to message {sa.sent_number}")
+            else:
+                self._arm(sa, now)
+                self._transmit(sa, sa.sent_number, sa.last_sent, (), kind="retransmit")
+        deadlines = [sa.deadline for sa in self._sas.values() if sa.deadline is not None]
+        return max(0.0, min(deadlines) - now) if deadlines else None
+
+    def _arm(self, sa: _Sa, now: float) -> None:
+        sa.deadline = now + self.config.retransmit[sa.attempt]
+        sa.attempt += 1
+
+    # -- receiving --------------------------------------------------------------------------
+
+    def _receive(self, data: bytes, source: Address) -> None:
+        now = time.monotonic()
+        self.datagrams.append(Datagram(now, source, self.address, data))
+        sa = None
+        try:
+            self._check_source(source)
+            header = m.parse_header(data)
+            sa = self._find(header, source)
+            if header.exchange == m.INFORMATIONAL:
+                self._informational(sa, header, data)
+            elif not self._duplicate(sa, data):
+                self._main_mode(sa, header, data)
+        except Rejected as error:
+            self._reject(sa, str(error), error.notify, len(data))
+
+    def _check_source(self, source: Address) -> None:
+        remote = self.config.remote
+        if remote:
+            known = source[0] == remote[0] and remote[1] in (0, source[1])
+            require(known, f"came from {source[0]} port {source[1]}, which is not the other side")
+
+    def _find(self, header: Header, source: Address) -> _Sa:
+        """The SA of an initiator cookie; a new one for a first message to a responder."""
+        sa = self._sas.get(header.initiator_cookie)
+        if sa:
+            sa.remote = source if self.config.role == "responder" else sa.remote
+            return sa
+        require(header.exchange == m.MAIN_MODE, f"exchange {header.exchange} of an unknown SA")
+        require(self.config.role == "responder", "initiator cookie is not of this side")
+        require(not any(header.responder_cookie), "message of an unknown SA", 4)
+        sa = _Sa(Negotiation(self.config, header.initiator_cookie), source)
+        self._sas[header.initiator_cookie] = self._latest = sa
+        return sa
+
+    def _duplicate(self, sa: _Sa, data: bytes) -> bool:
+        """Whether `data` was seen before; the last message again gets the last answer again."""
+        number = sa.seen.get(data)
+        if number is None:
+            return False
+        self._event("duplicate", direction="in", number=number, length=len(data))
+        if data == sa.last_received and not sa.negotiation.initiator:
+            self._transmit(sa, sa.sent_number, sa.last_sent, (), kind="retransmit")
+        return True
+
+    def _main_mode(self, sa: _Sa, header: Header, data: bytes) -> None:
+        negotiation = sa.negotiation
+        number = negotiation.expected
+        require(not sa.failed, "message of a failed negotiation")
+        require(number != DONE, "message of an established Main Mode")
+        payloads = negotiation.open(header, data)
+        names = _names(payloads)
+        self._event("message", direction="in", number=number, payloads=names, length=len(data))
+        answer = negotiation.handle(payloads)
+        sa.seen[data], sa.last_received = number, data
+        sa.deadline = None
+        if number in (3, 4):
+            self._log_key(negotiation)
+        if answer is not None:
+            sent = {2: ("SA",), 3: ("KE", "NONCE"), 4: ("KE", "NONCE")}
+            self._send(sa, number + 1, answer, sent.get(number + 1, ("ID", "HASH")))
+        if negotiation.established:
+            self._finish(sa, "established", str(negotiation.suite))
+
+    def _informational(self, sa: _Sa, header: Header, data: bytes) -> None:
+        negotiation = sa.negotiation
+        if not negotiation.established:
+            self._clear_notify(sa, header, data)
+            return
+        require(not sa.failed, "Informational of a failed negotiation")
+        payloads = negotiation.open_informational(header, data)
+        names = ("HASH", *_names(payloads))
+        self._event("message", direction="in", number=0, payloads=names, length=len(data))
+        for payload in payloads:
+            if payload.kind == m.DELETE:
+                self._check_delete(sa, payload)
+                self._forget(sa, "deleted by the other side")
+            elif payload.kind == m.NOTIFY:
+                kind = payload.layer.notify_msg_type
+                self._event("notify", f"notification {kind}", direction="in", number=0)
+            else:
+                raise Rejected(f"payload {payload.name} does not belong in an Informational")
+
+    def _clear_notify(self, sa: _Sa, header: Header, data: bytes) -> None:
+        """An error from the other side before there are keys: not to be trusted, but final here."""
+        require(not header.encrypted, "encrypted Informational before the SA is established")
+        payloads, rest = m.split(header.first, data[m.HEADER_SIZE :])
+        require(not rest, f"{len(rest)} octets after the last payload")
+        (notify,) = m.only(payloads, (m.NOTIFY,))
+        kind = notify.layer.notify_msg_type
+        name = m.NOTIFY_NAMES.get(kind, str(kind))
+        self._event("notify", name, direction="in", number=0, payloads=("N",), length=len(data))
+        if not self.forgiving:
+            self._fail(sa, f"the other side answered {name}")
+
+    def _check_delete(self, sa: _Sa, payload: Payload) -> None:
+        layer = payload.layer
+        require(layer.doi == 1, f"DOI of DELETE is {layer.doi}, not IPsec (1)")
+        require(layer.proto == 1, f"protocol of DELETE is {layer.proto}, not ISAKMP (1)")
+        expected = b"\x10\x00\x01" + b"".join(sa.negotiation.cookies)
+        require(payload.body[5:] == expected, "DELETE does not name both cookies of this SA")
+
+    def _reject(self, sa: _Sa | None, reason: str, notify: int | None, length: int) -> None:
+        number = sa.negotiation.expected if sa else None
+        where = f"message {number}: " if number and number != DONE else ""
+        self._event("rejected", where + reason, direction="in", number=number, length=length)
+        if not sa or sa.negotiation.established or sa.failed:
+            return
+        if notify == m.NO_PROPOSAL_CHOSEN and not sa.negotiation.initiator:
+            first, body = m.build_chain([m.build_notify(notify)])
+            message = m.build_message(sa.negotiation.cookies, first, body, m.INFORMATIONAL)
+            self._transmit(sa, 0, message, ("N",))
+        if not self.forgiving:
+            self._fail(sa, where + reason)
+
+    # -- sending ----------------------------------------------------------------------------
+
+    def _send(self, sa: _Sa, number: int, data: bytes, payloads: tuple[str, ...]) -> None:
+        """Send a new message; an initiator repeats it until it is answered."""
+        sa.last_sent, sa.sent_number, sa.attempt = data, number, 0
+        if sa.negotiation.initiator:
+            self._arm(sa, time.monotonic())
+            self._wake[1].send(b"t")
+        self._transmit(sa, number, data, payloads)
+
+    def _transmit(
+        self,
+        sa: _Sa,
+        number: int,
+        data: bytes,
+        payloads: tuple[str, ...],
+        kind: str = "message",
+    ) -> None:
+        self._event(kind, direction="out", number=number, payloads=payloads, length=len(data))
+        mangled = self.mangle(number, data) if self.mangle else data
+        for each in mangled if isinstance(mangled, list) else [mangled]:
+            if each is not None:
+                now = time.monotonic()
+                self.datagrams.append(Datagram(now, self.address, sa.remote, each))
+                self._socket.sendto(each, sa.remote)
+
+    # -- ends -------------------------------------------------------------------------------
+
+    def _finished(self) -> bool:
+        sa = self._latest
+        return bool(sa and (sa.failed or sa.negotiation.established))
+
+    def _fail(self, sa: _Sa, reason: str) -> None:
+        sa.failed, sa.deadline = True, None
+        self._finish(sa, "failed", reason)
+
+    def _finish(self, sa: _Sa, kind: str, text: str) -> None:
+        self.results.append(self._result(sa, text if sa.failed else ""))
+        self._event(kind, text)
+
+    def _forget(self, sa: _Sa, text: str) -> None:
+        self._sas.pop(sa.negotiation.cookies[0], None)
+        self._event("deleted", text)
+
+    def _result(self, sa: _Sa | None, reason: str = "") -> PeerResult:
+        if not sa:
+            return PeerResult(False, self._quiet())
+        for result in reversed(self.results):
+            if result.initiator_cookie == sa.negotiation.cookies[0].hex():
+                return result
+        negotiation = sa.negotiation
+        established = negotiation.established and not sa.failed
+        missing = f"message {negotiation.expected} did not come"
+        return PeerResult(
+            established,
+            "" if established else reason or missing,
+            negotiation.role,
+            *(cookie.hex() for cookie in negotiation.cookies),
+            str(negotiation.suite) if negotiation.suite else None,
+            negotiation.lifetime,
+            negotiation.remote_id,
+            time.monotonic() - sa.started,
+        )
+
+    def _quiet(self) -> str:
+        rejected = [event.text for event in self.events if event.kind == "rejected"]
+        return rejected[-1] if rejected else "nothing came from the other side"
+
+    def _event(self, kind: str, text: str = "", **details: object) -> None:
+        event = PeerEvent(kind, text, **details)
+        self.events.append(event)
+        self._changed.notify_all()
+        if self.config.on_event:
+            self.config.on_event(event)
+
+    def _log_key(self, negotiation: Negotiation) -> None:
+        """One line of Wireshark's `ikev1_decryption_table`, only where a key log is asked for."""
+        if not self.config.keylog:
+            return
+        path = Path(self.config.keylog)
+        with contextlib.suppress(FileExistsError):
+            path.touch(0o600, exist_ok=False)
+        with path.open("a") as file:
+            file.write(f"{negotiation.cookies[0].hex()},{negotiation.keys.ka.hex()}\n")
+
+
+def _names(payloads: list[Payload]) -> tuple[str, ...]:
+    return tuple(payload.name for payload in payloads)

@@ -1,0 +1,302 @@
+"""One Main Mode negotiation with a pre-shared key: six messages in, six messages out.
+
+No socket, clock or thread here: `open` takes a datagram apart, `handle` checks it against the
+state and returns the answer. Everything the other side sends is verified, and what breaks a
+rule raises Rejected and changes nothing: state and IV advance only after every check passed.
+
+    initiator                         responder
+    1  HDR, SA               -->
+                             <--  2   HDR, SA
+    3  HDR, KE, Ni           -->
+                             <--  4   HDR, KE, Nr
+    5  HDR*, IDii, HASH_I    -->
+                             <--  6   HDR*, IDir, HASH_R        (RFC 2409 5.4)
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import struct
+
+from scapy.packet import Packet
+
+from . import messages as m
+from .base import PeerConfig
+from .crypto import DiffieHellman, Keys, derive
+from .messages import Header, Payload, Rejected, require
+from .suites import Suite, parse
+
+_NONCE_SIZE = 32
+DONE = 7
+
+
+class Negotiation:
+    """`expected` is the number of the message to come, DONE once the SA is established."""
+
+    def __init__(self, config: PeerConfig, initiator_cookie: bytes | None = None) -> None:
+        self.initiator = initiator_cookie is None
+        self.expected = 2 if self.initiator else 1
+        self.suite: Suite | None = None
+        self.lifetime: int | None = None
+        self.remote_id: str | None = None
+        self.keys: Keys | None = None
+        self._config = config
+        self._suites = [parse(proposal) for proposal in config.proposals]
+        self._cookie_i = initiator_cookie or secrets.token_bytes(8)
+        self._cookie_r = bytes(8) if self.initiator else secrets.token_bytes(8)
+        self._nonce = secrets.token_bytes(_NONCE_SIZE)
+        self._offered: list[m.Transform] = []
+        self._sai_b = b""
+        self._dh: DiffieHellman | None = None
+        self._publics = (b"", b"")
+        self._iv = b""
+        self._pending_iv = b""
+        self._pending_cookie = b""
+
+    @property
+    def role(self) -> str:
+        return "initiator" if self.initiator else "responder"
+
+    @property
+    def cookies(self) -> tuple[bytes, bytes]:
+        return self._cookie_i, self._cookie_r
+
+    @property
+    def established(self) -> bool:
+        return self.expected == DONE
+
+    def first_message(self) -> bytes:
+        """Message 1, offering every configured proposal as one transform."""
+        self._offered = [
+            m.transform(number, suite, self._config.lifetime)
+            for number, suite in enumerate(self._suites, 1)
+        ]
+        layer = m.build_sa(1, self._offered)
+        self._sai_b = bytes(layer)[4:]
+        return self._build([layer])
+
+    def open(self, header: Header, data: bytes) -> list[Payload]:
+        """The payloads of the expected message, decrypted if it is message 5 or 6."""
+        require(
+            header.exchange == m.MAIN_MODE, f"exchange type {header.exchange} is not Main Mode"
+        )
+        require(header.message_id == bytes(4), "message ID is not zero in phase 1")
+        self._check_responder_cookie(header)
+        body = data[m.HEADER_SIZE :]
+        if self.expected < 5:
+            require(not header.encrypted, f"message {self.expected} is encrypted")
+            payloads, rest = m.split(header.first, body)
+            require(not rest, f"{len(rest)} octets after the last payload")
+            return payloads
+        require(header.encrypted, f"message {self.expected} is not encrypted")
+        payloads, self._pending_iv = self._decrypt(header.first, body, self._iv)
+        return payloads
+
+    def handle(self, payloads: list[Payload]) -> bytes | None:
+        """Check the expected message, advance, and return the answer, if there is one."""
+        handler = {
+            1: self._on_offer,
+            2: self._on_choice,
+            3: self._on_public,
+            4: self._on_public,
+            5: self._on_identity,
+            6: self._on_identity,
+        }[self.expected]
+        return handler(payloads)
+
+    # -- messages 1 and 2 -------------------------------------------------------------------
+
+    def _on_offer(self, payloads: list[Payload]) -> bytes:
+        proposal, transforms = self._parse_sa(payloads)
+        numbers = [transform.number for transform in transforms]
+        require(len(set(numbers)) == len(numbers), f"transform numbers repeat: {numbers}", 15)
+        chosen = next((t for t in transforms if t.suite in self._suites), None)
+        if chosen is None:
+            offered = ", ".join(str(t.suite or t.attributes) for t in transforms)
+            wanted = ", ".join(self._config.proposals)
+            raise Rejected(
+                f"no proposal in common: offered {offered}; wanted {wanted}", m.NO_PROPOSAL_CHOSEN
+            )
+        self._sai_b = payloads[0].body
+        self._agree(chosen)
+        self.expected = 3
+        return self._build([m.build_sa(proposal, [chosen])])
+
+    def _on_choice(self, payloads: list[Payload]) -> bytes:
+        proposal, transforms = self._parse_sa(payloads)
+        require(len(transforms) == 1, f"{len(transforms)} transforms chosen instead of one", 15)
+        chosen = transforms[0]
+        require(proposal == 1, f"proposal number is {proposal}, offered was 1", 15)
+        offered = next((t for t in self._offered if t.number == chosen.number), None)
+        require(offered, f"transform {chosen.number} was not offered", 15)
+        require(
+            offered.attributes == chosen.attributes,
+            f"attributes of transform {chosen.number} were changed: offered "
+            f"{offered.attributes}, chosen {chosen.attributes}",
+            15,
+        )
+        self._agree(chosen)
+        self._cookie_r = self._pending_cookie
+        self.expected = 4
+        return self._build(self._public_payloads())
+
+    def _parse_sa(self, payloads: list[Payload]) -> tuple[int, list[m.Transform]]:
+        (sa,) = m.only(payloads, (m.SA,), also=(m.VENDOR_ID,))
+        require(payloads[0] is sa, "SA is not the first payload")
+        return m.parse_sa(sa)
+
+    def _agree(self, chosen: m.Transform) -> None:
+        self.suite = chosen.suite
+        self.lifetime = chosen.attributes.get(m.LIFE_DURATION)
+        self._dh = DiffieHellman(self.suite.group)
+
+    # -- messages 3 and 4 -------------------------------------------------------------------
+
+    def _public_payloads(self) -> list[Packet]:
+        return [m.build_ke(self._dh.public), m.build_nonce(self._nonce)]
+
+    def _on_public(self, payloads: list[Payload]) -> bytes:
+        ke, nonce = m.only(payloads, (m.KE, m.NONCE), also=(m.VENDOR_ID,))
+        self._check_public(ke.body)
+        require(8 <= len(nonce.body) <= 256, f"nonce has {len(nonce.body)} octets, not 8 to 256")
+        nonces = self._ordered(self._nonce, nonce.body)
+        self._publics = self._ordered(self._dh.public, ke.body)
+        g_xy = self._dh.shared(ke.body)
+        keys = derive(self.suite, self._config.psk, nonces, self.cookies, self._publics, g_xy)
+        self.keys, self._iv = keys, keys.iv
+        if self.initiator:
+            self.expected = 6
+            return self._identity_message()
+        self.expected = 5
+        return self._build(self._public_payloads())
+
+    def _check_public(self, public: bytes) -> None:
+        group = self.suite.group
+        require(
+            len(public) == group.size,
+            f"KE has {len(public)} octets, {group.name} needs {group.size}",
+            17,
+        )
+        value = int.from_bytes(public, "big")
+        require(1 < value < group.prime - 1, "KE is not between 2 and p - 2", 17)
+
+    # -- messages 5 and 6 -------------------------------------------------------------------
+
+    def _on_identity(self, payloads: list[Payload]) -> bytes | None:
+        identity, value = m.only(payloads, (m.ID, m.HASH), also=(m.NOTIFY, m.VENDOR_ID))
+        expected = self._hash(not self.initiator, identity.body)
+        require(
+            hmac.compare_digest(expected, value.body),
+            f"HASH_{'R' if self.initiator else 'I'} is wrong: the pre-shared keys differ, "
+            "or what was hashed does",
+            24,
+        )
+        self._check_identity(identity.body)
+        for payload in payloads:
+            if payload.kind == m.NOTIFY:
+                self._check_initial_contact(payload.body)
+        self.remote_id = m.describe_identity(identity.body)
+        self._iv = self._pending_iv
+        self.expected = DONE
+        return None if self.initiator else self._identity_message()
+
+    def _check_identity(self, body: bytes) -> None:
+        require(len(body) > 4, "ID is empty", 18)
+        _, protocol, port = struct.unpack_from(">BBH", body)
+        require(
+            (protocol, port) in ((0, 0), (17, 500)),
+            f"protocol and port of the ID are {protocol}/{port}, not 0/0 or 17/500",
+            18,
+        )
+        wanted = self._config.remote_id
+        if wanted is not None:
+            same = body[:1] + body[4:] == m.identity(wanted)[:1] + m.identity(wanted)[4:]
+            require(same, f"ID is {m.describe_identity(body)}, expected {wanted}", 18)
+
+    def _check_initial_contact(self, body: bytes) -> None:
+        require(len(body) >= 8, "notification is cut off", 16)
+        doi, protocol, spi_size, kind = struct.unpack_from(">IBBH", body)
+        require(kind == m.INITIAL_CONTACT, f"notification {kind} does not belong here")
+        require((doi, protocol) == (1, 1), f"INITIAL-CONTACT has DOI {doi}, protocol {protocol}")
+        spi = b"".join(self.cookies)
+        require(spi_size == 16 and body[8:] == spi, "SPI of INITIAL-CONTACT is not both cookies")
+
+    def _identity_message(self) -> bytes:
+        body = m.identity(self._config.local_id)
+        layers = [m.build_id(body), m.build_hash(self._hash(self.initiator, body))]
+        first, chain = m.build_chain(layers)
+        encrypted, self._iv = self._encrypt(chain, self._iv)
+        return m.build_message(self.cookies, first, encrypted, encrypted=True)
+
+    def _hash(self, of_initiator: bool, identity: bytes) -> bytes:
+        # RFC 2409 5: HASH_I = prf(SKEYID, g^xi | g^xr | CKY-I | CKY-R | SAi_b | IDii_b)
+        #             HASH_R = prf(SKEYID, g^xr | g^xi | CKY-R | CKY-I | SAi_b | IDir_b)
+        step = 1 if of_initiator else -1
+        parts = self._publics[::step] + self.cookies[::step]
+        return self.keys.prf(self.keys.skeyid, *parts, self._sai_b, identity)
+
+    # -- Informational ----------------------------------------------------------------------
+
+    def build_informational(self, layer: Packet) -> bytes:
+        """`layer` under the SA's protection (RFC 2409 5.7)."""
+        message_id = secrets.token_bytes(4)
+        # HASH(1) = prf(SKEYID_a, M-ID | N/D), where N/D is the whole payload
+        _, protected = m.build_chain([layer])
+        value = self.keys.prf(self.keys.skeyid_a, message_id, protected)
+        first, chain = m.build_chain([m.build_hash(value), layer])
+        encrypted, _ = self._encrypt(chain, self.keys.informational_iv(self._iv, message_id))
+        return m.build_message(
+            self.cookies, first, encrypted, m.INFORMATIONAL, message_id, encrypted=True
+        )
+
+    def open_informational(self, header: Header, data: bytes) -> list[Payload]:
+        """The payloads behind HASH(1), once that is right."""
+        self._check_responder_cookie(header)
+        require(header.encrypted, "Informational under an SA is not encrypted")
+        require(header.message_id != bytes(4), "message ID of an Informational is zero")
+        iv = self.keys.informational_iv(self._iv, header.message_id)
+        payloads, _ = self._decrypt(header.first, data[m.HEADER_SIZE :], iv)
+        require(payloads and payloads[0].kind == m.HASH, "Informational does not start with HASH")
+        protected = b"".join(payload.raw for payload in payloads[1:])
+        expected = self.keys.prf(self.keys.skeyid_a, header.message_id, protected)
+        require(hmac.compare_digest(expected, payloads[0].body), "HASH(1) is wrong")
+        return payloads[1:]
+
+    # -- common -----------------------------------------------------------------------------
+
+    def _check_responder_cookie(self, header: Header) -> None:
+        cookie = header.responder_cookie
+        if self.expected == 1:
+            require(not any(cookie), "responder cookie of message 1 is not zero", 4)
+        elif self.expected == 2:
+            require(any(cookie), "responder cookie of message 2 is zero", 4)
+            self._pending_cookie = cookie
+        else:
+            require(cookie == self._cookie_r, "responder cookie is not this SA's", 4)
+
+    def _build(self, layers: list[Packet]) -> bytes:
+        return m.build_message(self.cookies, *m.build_chain(layers))
+
+    def _ordered(self, ours: bytes, theirs: bytes) -> tuple[bytes, bytes]:
+        return (ours, theirs) if self.initiator else (theirs, ours)
+
+    def _encrypt(self, chain: bytes, iv: bytes) -> tuple[bytes, bytes]:
+        """Ciphertext and its last block; zero padding up to the block (RFC 2409 B)."""
+        block = self.suite.cipher.block_size
+        encrypted = self.keys.encrypt(iv, chain + bytes(-len(chain) % block))
+        return encrypted, encrypted[-block:]
+
+    def _decrypt(self, first: int, body: bytes, iv: bytes) -> tuple[list[Payload], bytes]:
+        block = self.suite.cipher.block_size
+        require(body and len(body) % block == 0, f"{len(body)} octets are not whole blocks")
+        try:
+            payloads, padding = m.split(first, self.keys.decrypt(iv, body))
+        except Rejected as error:
+            raise Rejected(
+                f"does not decrypt to payloads ({error}): the pre-shared keys differ, "
+                "or the keys or IV do"
+            ) from None
+        require(not any(padding), "padding is not zero")
+        require(len(padding) < block, f"{len(padding)} octets of padding are a block too many")
+        return payloads, body[-block:]
