@@ -1,0 +1,220 @@
+"""Cryptographic operations by engine: hardware where it proves itself, software otherwise.
+
+The caller names the operation; `Hal` picks the first engine, in the board's order of preference,
+that can do it and has given the known answers for it. An engine that answers wrongly is struck
+off; one that fails at run time is passed over for that call. Both are counted and reported.
+
+An engine is an object with `name`, `can(op, what)` and a method per operation:
+
+    op        what                    arguments
+    modexp    bits of the modulus     base, exponent, modulus (big-endian)
+    aes_cbc   bits of the key         key, iv, data, encrypt
+    des3_cbc  None                    key, iv, data, encrypt
+    hash      "md5" ... "sha512"      name, *parts
+    random    None                    number of bytes
+
+Its methods raise `EngineError` when they could not, or did wrongly.
+"""
+
+from micropython import const
+
+_MAX_FAILURES = const(3)  # run-time failures in a row after which an engine is retired
+_STRUCK_OFF = const(-1)
+
+_BLOCK_SIZE = {"md5": 64, "sha1": 64, "sha256": 64, "sha384": 128, "sha512": 128}
+
+
+class EngineError(Exception):
+    """An engine could not do an operation, or did it wrongly.
+
+    `code` is one of "timeout", "wrong-result", "unsupported", "powered-down", "stuck", "failed".
+    """
+
+    def __init__(self, code):
+        super().__init__(code)
+        self.code = code
+
+
+class HalError(Exception):
+    """No engine can do the operation, or the random source refused."""
+
+
+def wipe(buffer):
+    """Zero a bytearray, or a writable memoryview of bytes, in place."""
+    for i in range(len(buffer)):
+        buffer[i] = 0
+
+
+def equal(a, b):
+    """True if two bytes-likes are equal; the time depends on their lengths only."""
+    if len(a) != len(b):
+        return False
+    difference = 0
+    for i in range(len(a)):
+        difference |= a[i] ^ b[i]
+    return difference == 0
+
+
+class Hal:
+    """The operations, over `engines` in order of preference.
+
+    `on_event` is called with a dict whenever an engine fails:
+    {"event": "engine", "engine": "mpi", "op": "modexp", "what": 2048, "why": "timeout"}.
+    It may be set later; failures are counted in any case.
+
+    `counts` is {op: {engine: operations done}}, `failures` {"engine:op": {why: times}}.
+    """
+
+    def __init__(self, engines, on_event=None):
+        self._engines = engines
+        # (engine name, op, what) -> failures in a row, or _STRUCK_OFF; absent until proven.
+        self._standing = {}
+        self.on_event = on_event
+        self.counts = {}
+        self.failures = {}
+
+    def modexp(self, base, exponent, modulus):
+        """base ** exponent mod modulus, as a bytearray of the modulus' length.
+
+        All are big-endian bytes-likes; the modulus is odd, its top bit set, the base not longer.
+        The time may depend on the exponent's length, so give secrets a fixed one.
+        """
+        if not modulus or not modulus[0] & 0x80 or not modulus[-1] & 1:
+            raise ValueError("modulus must be odd with its top bit set")
+        if not exponent or not base or len(base) > len(modulus):
+            raise ValueError("base or exponent length")
+        return self._run("modexp", len(modulus) * 8, base, exponent, modulus)
+
+    def aes_cbc(self, key, iv, data, encrypt):
+        """AES-CBC (SP 800-38A) of whole 16-byte blocks; key of 16, 24 or 32 bytes."""
+        if len(key) not in (16, 24, 32) or len(iv) != 16 or len(data) % 16:
+            raise ValueError("AES-CBC key, iv or data length")
+        return self._run("aes_cbc", len(key) * 8, key, iv, data, encrypt)
+
+    def des3_cbc(self, key, iv, data, encrypt):
+        """Three-key triple DES in CBC mode (SP 800-67) of 8-byte blocks; key of 24 bytes."""
+        if len(key) != 24 or len(iv) != 8 or len(data) % 8:
+            raise ValueError("3DES-CBC key, iv or data length")
+        return self._run("des3_cbc", None, key, iv, data, encrypt)
+
+    def hash(self, name, *parts):
+        """The digest of the parts one after the other, as bytes."""
+        if name not in _BLOCK_SIZE:
+            raise ValueError("unknown hash")
+        return self._run("hash", name, name, *parts)
+
+    def hmac(self, name, key, *parts):
+        """HMAC (RFC 2104) of the parts one after the other, as a bytearray."""
+        if name not in _BLOCK_SIZE:
+            raise ValueError("unknown hash")
+        size = _BLOCK_SIZE[name]
+        pad = bytearray(size)
+        if len(key) > size:
+            key = self.hash(name, key)
+        pad[: len(key)] = key
+        # H(K xor opad, H(K xor ipad, text))
+        for i in range(size):
+            pad[i] ^= 0x36
+        inner = self.hash(name, pad, *parts)
+        for i in range(size):
+            pad[i] ^= 0x36 ^ 0x5C
+        outer = bytearray(self.hash(name, pad, inner))
+        wipe(pad)
+        return outer
+
+    def random(self, n):
+        """n random bytes, as a bytearray.
+
+        There is no falling back to a lesser source: if the preferred one refuses, HalError.
+        """
+        return self._run("random", None, n)
+
+    def prove(self, op, what):
+        """Run the known answers of every engine for (op, what): {engine name: "ok" or a code}."""
+        verdicts = {}
+        for engine in self._engines:
+            if engine.can(op, what):
+                self._standing.pop((engine.name, op, what), None)
+                verdicts[engine.name] = self._prove(engine, op, what) or "ok"
+        return verdicts
+
+    def _prove(self, engine, op, what):
+        from hal import selftest
+
+        try:
+            selftest.check(engine, op, what)
+        except EngineError as error:
+            self._standing[engine.name, op, what] = _STRUCK_OFF
+            self._report(engine.name, op, what, error.code)
+            return error.code
+        self._standing[engine.name, op, what] = 0
+        return None
+
+    def _run(self, op, what, *arguments):
+        for engine in self._engines:
+            if not engine.can(op, what):
+                continue
+            place = engine.name, op, what
+            if place not in self._standing:
+                self._prove(engine, op, what)
+            if self._standing[place] != _STRUCK_OFF:
+                try:
+                    result = getattr(engine, op)(*arguments)
+                except EngineError as error:
+                    self._failed(place, error.code)
+                else:
+                    self._standing[place] = 0
+                    _count(self.counts, op, engine.name)
+                    return result
+            if op == "random":
+                break
+        raise HalError("no engine for %s/%s" % (op, what))
+
+    def _failed(self, place, why):
+        self._standing[place] += 1
+        self._report(*place, why)
+        if self._standing[place] == _MAX_FAILURES:
+            self._standing[place] = _STRUCK_OFF
+            self._report(*place, "retired")
+
+    def _report(self, engine, op, what, why):
+        _count(self.failures, engine + ":" + op, why)
+        if self.on_event:
+            self.on_event(
+                {"event": "engine", "engine": engine, "op": op, "what": what, "why": why}
+            )
+
+
+def _count(table, row, column):
+    counters = table.setdefault(row, {})
+    counters[column] = counters.get(column, 0) + 1
+
+
+def select(board, on_event=None):
+    """The Hal of a board, by its data: {"chip": "esp32", "engines": ["mpi", "mbed", "software"]}.
+
+    An engine that is named but cannot be had is left out, counted and reported.
+    """
+    hal = Hal([], on_event)
+    for name in board.get("engines", ("mbed", "software")):
+        try:
+            hal._engines.append(_engine(name, board))
+        except EngineError as error:
+            hal._report(name, "select", board.get("chip"), error.code)
+    return hal
+
+
+def _engine(name, board):
+    if name == "software":
+        from hal import software
+
+        return software.Engine()
+    if name == "mbed":
+        from hal import mbed
+
+        return mbed.Engine()
+    if name == "mpi":
+        from hal import mpi
+
+        return mpi.Engine(board["chip"])
+    raise ValueError("unknown engine " + name)
