@@ -1,0 +1,334 @@
+"""The SA table: datagrams, time and wishes in; datagrams, a deadline and events out.
+
+No socket, no clock and no randomness of its own: `receive(datagram, path, now)` and `poll(now)`
+drive it, `take_datagrams()`, `take_events()` and `deadline()` say what came of it. All times are
+milliseconds that never run backwards.
+"""
+
+from binascii import hexlify
+
+from hal import HalError
+from ike import groups, informational, policy, wire
+from ike import registry as R
+from ike.exchange import Drops
+from ike.mainmode import Sa, WrongIdentity
+from ike.wire import Drop
+
+_MAX_SAS = 24
+_MAX_HALF_OPEN_PER_PEER = 4
+_MAX_EVENTS = 48
+_NOTIFY_INTERVAL_MS = 1000
+
+
+class Misuse(Exception):
+    """The caller asked for what cannot be done; the text says why."""
+
+
+class Engine:
+    """All exchanges and SAs of one agent.
+
+    `hal`: the crypto; `peers`: list of policy.Peer; `local`: (address, port) that the agent is
+    bound to; `clock()`: ms, for the timings in events only; `strict=False`: see wire.offer.
+    """
+
+    def __init__(self, hal, peers, local, clock, strict=True):
+        self.hal = hal
+        self.peers = peers
+        self.local = local
+        self.clock = clock
+        self.strict = strict
+        self.drops = Drops()
+        self.sas = []
+        self.last_failure = {}  # peer name: (code, reason)
+        self._out = []
+        self._events = []
+        self._pairs = {}
+        self._cookie_secret = hal.random(16)
+        self._cookies_made = 0
+        self._last_notify = None
+
+    # --- wishes ---------------------------------------------------------------------------------
+
+    def initiate(self, name, now):
+        """Begin Main Mode with a configured peer, unless an SA or an exchange is there already."""
+        peer = self._peer(name)
+        if self.find(name) is not None:
+            return
+        path = self.local + (peer.address, peer.port)
+        sa = Sa(self, peer, path, True, self._cookie(path, now), wire.ZERO_COOKIE, now)
+        self.sas.append(sa)
+        sa.initiate(now)
+
+    def terminate(self, name):
+        """End a peer's SAs and exchanges; a peer with an SA is told by DELETE. Returns how many."""
+        self._peer(name)
+        ended = [sa for sa in self.sas if sa.peer.name == name]
+        for sa in ended:
+            self._delete(sa, "us")
+        return len(ended)
+
+    def find(self, name):
+        """The peer's established SA, else its exchange, else None."""
+        best = None
+        for sa in self.sas:
+            if sa.peer.name == name and (best is None or sa.state == "ESTABLISHED"):
+                best = sa
+        return best
+
+    # --- datagrams in ---------------------------------------------------------------------------
+
+    def receive(self, datagram, path, now):
+        """One datagram from the network; whatever it is, it raises nothing.
+
+        `path`: (local address, local port, remote address, remote port).
+        """
+        sa = None
+        try:
+            header = wire.Header(datagram, self.strict)
+            sa = self._lookup(header, path)
+            if header.exchange == R.ID_PROT:
+                self._main_mode(sa, header, datagram, path, now)
+            elif header.exchange == R.INFORMATIONAL:
+                informational.receive(self, sa, header, datagram)
+            else:
+                raise Drop("unsupported-exchange", R.NOTIFY["INVALID-EXCHANGE-TYPE"])
+        except Drop as drop:
+            self._drop(sa, drop, path)
+        except HalError:
+            self._drop(sa, Drop("no-crypto-engine"), path)
+
+    def _lookup(self, header, path):
+        """The SA that a message's cookies and path name, or None."""
+        for sa in self.sas:
+            if sa.cky_i != header.cky_i:
+                continue
+            # An initiator that waits for message 2 does not know CKY-R yet.
+            waiting = sa.state == "MAIN_I1" and header.cky_r != wire.ZERO_COOKIE
+            if sa.cky_r == header.cky_r or waiting:
+                if sa.path[2:] != path[2:]:
+                    raise Drop("wrong-path", R.NOTIFY["INVALID-COOKIE"])
+                return sa
+        return None
+
+    def _main_mode(self, sa, header, datagram, path, now):
+        if header.msgid:
+            raise Drop("bad-message-id", R.NOTIFY["INVALID-MESSAGE-ID"])
+        if header.auth_only and self.strict:
+            raise Drop("bad-flags", R.NOTIFY["INVALID-FLAGS"])
+        digest = self.hal.hash("sha256", datagram)
+        if sa is None:
+            if header.cky_r != wire.ZERO_COOKIE:
+                raise Drop("unknown-cookie", R.NOTIFY["INVALID-COOKIE"])
+            self._first_message(header, datagram, digest, path, now)
+            return
+        if sa.replay.is_duplicate(digest):
+            sa.repeat()
+            raise Drop("duplicate")
+        if sa.state == "MAIN_I1":
+            self._answer_to_first(sa, header, datagram, digest, now)
+        else:
+            self._process(sa, header, datagram, digest, now)
+
+    def _first_message(self, header, datagram, digest, path, now):
+        """Message 1, as responder: a new SA, unless it repeats one or there are too many."""
+        half_open = 0
+        for sa in self.sas:
+            if sa.initiator or sa.path[2:] != path[2:]:
+                continue
+            if sa.cky_i == header.cky_i:
+                if sa.state != "MAIN_R1":
+                    raise Drop("old-message")
+                if not sa.replay.is_duplicate(digest):
+                    raise Drop("cookie-in-use", R.NOTIFY["INVALID-COOKIE"])
+                sa.repeat()
+                raise Drop("duplicate")
+            half_open += sa.state != "ESTABLISHED"
+        peer = self._peer_at(path)
+        if peer.role != "responder":
+            raise Drop("not-responder")
+        if half_open >= _MAX_HALF_OPEN_PER_PEER:
+            raise Drop("too-many-half-open")
+        if len(self.sas) >= _MAX_SAS:
+            raise Drop("table-full")
+        sa = Sa(self, peer, path, False, header.cky_i, self._cookie(path, now), now)
+        try:
+            sa.receive(header, datagram, digest, now)
+        except Drop as drop:
+            self._answer_error(header, drop, len(datagram), path, now)
+            raise
+        self.sas.append(sa)
+
+    def _answer_to_first(self, sa, header, datagram, digest, now):
+        """Message 2, as initiator: the responder's cookie is taken only with a valid answer."""
+        sa.cky_r = header.cky_r
+        try:
+            self._process(sa, header, datagram, digest, now)
+        except Drop:
+            sa.cky_r = wire.ZERO_COOKIE
+            raise
+
+    def _process(self, sa, header, datagram, digest, now):
+        try:
+            sa.receive(header, datagram, digest, now)
+        except WrongIdentity as wrong:
+            informational.notify(self, sa, R.NOTIFY["INVALID-ID-INFORMATION"])
+            expected = policy.describe_identity(sa.peer.remote_id)
+            sa.fail(
+                "wrong-identity",
+                "the peer proved the key, but its identity is %s and remote_id is %s"
+                % (wrong.args[0], expected),
+            )
+
+    def _peer_at(self, path):
+        """The configured peer at a remote address; the port decides between several."""
+        found = None
+        for peer in self.peers:
+            if peer.address == path[2] and (found is None or peer.port == path[3]):
+                found = peer
+        if found is None:
+            raise Drop("unknown-peer")
+        return found
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def poll(self, now):
+        """Timers, then at most one piece of slow work; True where more is left to do.
+
+        Send what take_datagrams() has before calling: the peer can work at the same time.
+        """
+        for sa in list(self.sas):
+            sa.tick(now)
+        for sa in self.sas:
+            if sa.wants_derive():
+                sa.derive()
+                return True
+        return False
+
+    def prepare(self):
+        """While idle: make the key pair that the next exchange will most likely need. True where
+        one was made. It is used once.
+        """
+        if self.sas or not self.peers:
+            return False
+        group = self.peers[0].suites[0].group
+        if group in self._pairs:
+            return False
+        self._pairs[group] = self._make_pair(group)
+        return True
+
+    def deadline(self):
+        """The time of the next timer in ms, or None."""
+        times = [due for due in [sa.deadline() for sa in self.sas] if due is not None]
+        return min(times) if times else None
+
+    def take_datagrams(self):
+        """[(path, datagram)] to send, in order."""
+        out, self._out = self._out, []
+        return out
+
+    def take_events(self):
+        """[dict] of what happened, in order; each has "event". No secrets."""
+        events, self._events = self._events, []
+        return events
+
+    # --- lent to the SAs ------------------------------------------------------------------------
+
+    def key_pair(self, group):
+        """(private exponent, public value) for one exchange, as bytearrays."""
+        return self._pairs.pop(group, None) or self._make_pair(group)
+
+    def _make_pair(self, group):
+        prime = groups.prime(group)
+        x = self.hal.random(R.GROUPS[group][3] // 8)
+        x[0] |= 0x80  # the full width, whatever the draw
+        return x, bytes(self.hal.modexp(b"\2", x, prime))
+
+    def transmit(self, sa, datagram):
+        self._out.append((sa.path, datagram))
+
+    def event(self, name, **data):
+        data["event"] = name
+        if len(self._events) < _MAX_EVENTS:
+            self._events.append(data)
+
+    def established(self, sa):
+        self.last_failure.pop(sa.peer.name, None)
+        for other in list(self.sas):
+            if other is not sa and other.peer is sa.peer and other.state == "ESTABLISHED":
+                self._delete(other, "us")
+        self.event(
+            "established",
+            peer=sa.peer.name,
+            role="initiator" if sa.initiator else "responder",
+            cookies=cookies(sa),
+            suite=sa.suite.name,
+            auth=sa.peer.auth,
+            lifetime=sa.lifetime,
+            timings_ms={"total": self.clock() - sa.started, "modexp": sa.modexp_ms},
+        )
+
+    def failed(self, sa, code, reason):
+        self.sas.remove(sa)
+        self.last_failure[sa.peer.name] = (code, reason)
+        self.event("failed", peer=sa.peer.name, code=code, reason=reason)
+
+    def expired(self, sa):
+        self._delete(sa, "lifetime")
+
+    def deleted(self, sa, by):
+        self.sas.remove(sa)
+        self.event("deleted", peer=sa.peer.name, by=by, cookies=cookies(sa))
+        sa.discard()
+
+    def _delete(self, sa, by):
+        if sa.state == "ESTABLISHED":
+            informational.delete(self, sa)
+        self.deleted(sa, by)
+
+    # --- the rest -------------------------------------------------------------------------------
+
+    def _peer(self, name):
+        for peer in self.peers:
+            if peer.name == name:
+                return peer
+        raise Misuse("no peer named %s" % name)
+
+    def _cookie(self, path, now):
+        """hash(addresses, ports, time, counter, secret): unforgeable, tied to the parties, unique
+        (RFC 2408 section 2.5.3)."""
+        self._cookies_made += 1
+        text = "%s %d %s %d %d %d" % (path + (now, self._cookies_made))
+        cookie = self.hal.hash("sha256", self._cookie_secret, text.encode())[:8]
+        return cookie if cookie != wire.ZERO_COOKIE else self._cookie(path, now)
+
+    def _drop(self, sa, drop, path):
+        if sa is not None and drop.reason != "duplicate":
+            sa.hint = "last dropped: " + drop.reason
+        if self.drops.count(drop.reason):
+            data = {"from": "%s:%d" % (path[2], path[3])}
+            self.event("drop", reason=drop.reason, **data)
+
+    def _answer_error(self, header, drop, size, path, now):
+        """Tell a configured peer why its message 1 was refused: at most one notify a second, and
+        never more bytes than came (RFC 2408 section 5)."""
+        recent = self._last_notify is not None and now - self._last_notify < _NOTIFY_INTERVAL_MS
+        answer = wire.message(
+            header.cky_i,
+            header.cky_r,
+            R.N,
+            R.INFORMATIONAL,
+            False,
+            0,
+            wire.chain([(R.N, informational.notify_body(drop.notify))]),
+        )
+        if drop.notify and not recent and len(answer) <= size:
+            self._last_notify = now
+            self._out.append((path, answer))
+
+
+def cookies(sa):
+    """{"initiator", "responder"}: the SA's cookies in hex."""
+    return {
+        "initiator": hexlify(sa.cky_i).decode(),
+        "responder": hexlify(sa.cky_r).decode(),
+    }

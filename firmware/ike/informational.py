@@ -1,0 +1,119 @@
+"""Informational exchanges (RFC 2409 section 5.7): delete and notify, believed only under HASH(1)."""
+
+import struct
+
+import hal as _hal
+from ike import keys, wire
+from ike import registry as R
+from ike.wire import Drop
+
+_FIRST_ERROR, _LAST_ERROR = 1, 16383  # RFC 2408 section 3.14.1
+
+
+def receive(engine, sa, header, datagram):
+    """One message of an informational exchange. `sa` is whose cookies it carries, or None."""
+    if not header.encrypted:
+        _unauthenticated(engine, sa, header, datagram)
+        raise Drop("unauthenticated-informational")
+    if sa is None:
+        raise Drop("unknown-cookie", R.NOTIFY["INVALID-COOKIE"])
+    if header.msgid == 0:
+        raise Drop("bad-message-id", R.NOTIFY["INVALID-MESSAGE-ID"])
+    if sa.skeyid_a is None or sa.iv is None:
+        raise Drop("unexpected-encrypted")
+    for kind, body in _authenticated(engine, sa, header, datagram):
+        if kind == R.D:
+            if _names(sa, body):
+                engine.deleted(sa, "peer")
+                return
+            engine.drops.count("delete-of-unknown-sa")
+        elif kind == R.N:
+            _notified(engine, sa, body)
+            if sa.state == "DEAD":
+                return
+
+
+def _authenticated(engine, sa, header, datagram):
+    """[(type, body)] behind the HASH(1) payload of an encrypted informational message."""
+    iv = keys.exchange_iv(engine.hal, sa.suite, sa.iv, header.msgid)
+    chain, _ = sa.decrypt(memoryview(datagram)[wire.HEADER : header.length], iv)
+    found = wire.payloads(chain, header.first, R.CIPHERS[sa.suite.cipher][3])
+    if not found or found[0][0] != R.HASH:
+        raise Drop("missing-payload", R.NOTIFY["PAYLOAD-MALFORMED"])
+    start = 4 + len(found[0][1])
+    size = sum([len(whole) for _, _, whole in found[1:]])
+    expected = keys.informational_hash(
+        engine.hal, sa.suite, sa.skeyid_a, header.msgid, chain[start : start + size]
+    )
+    if not _hal.equal(expected, found[0][1]):
+        raise Drop("bad-hash", R.NOTIFY["INVALID-HASH-INFORMATION"])
+    return [(kind, body) for kind, body, _ in found[1:]]
+
+
+def _notified(engine, sa, body):
+    """An authenticated notify: an error during the exchange ends it, the rest is reported."""
+    name, number = _parse_notify(body)
+    engine.event("notify", peer=sa.peer.name, type=name, authenticated=True)
+    if sa.state != "ESTABLISHED" and _FIRST_ERROR <= number <= _LAST_ERROR:
+        sa.fail("refused", "the peer refused message 5: " + name)
+
+
+def _unauthenticated(engine, sa, header, datagram):
+    """A notify in clear changes nothing; it is a hint for whoever reads why an exchange failed."""
+    found = wire.payloads(memoryview(datagram)[wire.HEADER : header.length], header.first)
+    if sa is None or sa.state == "ESTABLISHED":
+        return
+    for kind, body, _ in found:
+        if kind == R.N:
+            name, _ = _parse_notify(body)
+            sa.hint = "the peer says %s, not authenticated" % name
+            engine.event("notify", peer=sa.peer.name, type=name, authenticated=False)
+
+
+def _parse_notify(body):
+    if len(body) < 8 or 8 + body[5] > len(body):
+        raise Drop("bad-notify", R.NOTIFY["PAYLOAD-MALFORMED"])
+    number = body[6] << 8 | body[7]
+    return R.name_of(R.NOTIFY, number), number
+
+
+def _names(sa, body):
+    """Whether a delete payload names this SA by its cookies (RFC 2408 section 3.15)."""
+    if len(body) < 8:
+        raise Drop("bad-delete", R.NOTIFY["PAYLOAD-MALFORMED"])
+    _, protocol, spi_size, count = struct.unpack("!IBBH", body[:8])
+    if len(body) != 8 + spi_size * count:
+        raise Drop("bad-delete", R.NOTIFY["PAYLOAD-MALFORMED"])
+    if protocol != 1 or spi_size != 16:
+        return False
+    ours = sa.cky_i + sa.cky_r
+    return any(body[8 + 16 * i : 24 + 16 * i] == ours for i in range(count))
+
+
+def notify_body(number, spi=b""):
+    """The body of a notify payload about the ISAKMP SA (RFC 2408 section 3.14)."""
+    return struct.pack("!IBBH", 1, 1, len(spi), number) + spi
+
+
+def notify(engine, sa, number):
+    """Send a notify under the SA's protection."""
+    _send(engine, sa, R.N, notify_body(number, sa.cky_i + sa.cky_r))
+
+
+def delete(engine, sa):
+    """Tell the peer that the SA is gone (RFC 2408 section 3.15)."""
+    spi = sa.cky_i + sa.cky_r
+    _send(engine, sa, R.D, struct.pack("!IBBH", 1, 1, 16, 1) + spi)
+
+
+def _send(engine, sa, kind, body):
+    hal = engine.hal
+    msgid = struct.unpack("!I", hal.random(4))[0] or 1
+    content = wire.chain([(kind, body)])
+    digest = keys.informational_hash(hal, sa.suite, sa.skeyid_a, msgid, content)
+    plain = wire.chain([(R.HASH, digest), (kind, body)], R.CIPHERS[sa.suite.cipher][3])
+    iv = keys.exchange_iv(hal, sa.suite, sa.iv, msgid)
+    ciphertext, _ = keys.crypt(hal, sa.suite, sa.ka, iv, plain, True)
+    engine.transmit(
+        sa, wire.message(sa.cky_i, sa.cky_r, R.HASH, R.INFORMATIONAL, True, msgid, ciphertext)
+    )

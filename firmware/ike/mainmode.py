@@ -1,0 +1,378 @@
+"""Main Mode, initiator and responder: one table of transitions, one handler a row.
+
+The rules (RFC 2409 section 5):
+
+- An exchange is six messages; odd ones are the initiator's. A state waits for exactly one
+  message; anything else is dropped, counted, and changes nothing.
+- Messages 1 to 4 go in clear, 5 and 6 encrypted. The other kind is refused in every state.
+- A handler checks everything it was given before it changes anything. It returns the payloads of
+  the reply, or None. Only after it returned does the IV advance and the state change, and only
+  `_enter` writes the state: it wipes every secret that the new state has no use for.
+- What fails on the way to an authenticated peer costs the sender nothing but a counter: the
+  exchange ends by its timer. A peer that proved the key and is still wrong ends it at once.
+"""
+
+import hal as _hal
+from ike import groups, keys, policy, wire
+from ike import registry as R
+from ike.exchange import HALF_OPEN_MS, Replay, Retransmitter
+from ike.wire import Drop
+
+# state: (message it waits for, encrypted, handler, next state)
+TRANSITIONS = {
+    "START": (1, False, "sa_offer", "MAIN_R1"),
+    "MAIN_I1": (2, False, "sa_answer", "MAIN_I2"),
+    "MAIN_R1": (3, False, "ke_offer", "MAIN_R2"),
+    "MAIN_I2": (4, False, "ke_answer", "MAIN_I3"),
+    "MAIN_R2": (5, True, "id_offer", "ESTABLISHED"),
+    "MAIN_I3": (6, True, "id_answer", "ESTABLISHED"),
+}
+
+# message: (payloads it must carry, once each; payloads it may carry)
+PAYLOADS = {
+    1: ((R.SA,), (R.VID, R.N)),
+    2: ((R.SA,), (R.VID, R.N)),
+    3: ((R.KE, R.NONCE), (R.VID, R.CERTREQ, R.N)),
+    4: ((R.KE, R.NONCE), (R.VID, R.CERTREQ, R.N)),
+    5: ((R.ID, R.HASH), (R.VID, R.N)),
+    6: ((R.ID, R.HASH), (R.VID, R.N)),
+}
+
+# state: the secrets that exist in it; leaving for a state without one wipes it
+SECRETS = {
+    "START": (),
+    "MAIN_I1": (),
+    "MAIN_R1": (),
+    "MAIN_I2": ("x",),
+    "MAIN_R2": ("x", "skeyid", "skeyid_d", "skeyid_a", "ka"),
+    "MAIN_I3": ("skeyid", "skeyid_d", "skeyid_a", "ka"),
+    "ESTABLISHED": ("skeyid_d", "skeyid_a", "ka"),
+    "DEAD": (),
+}
+_ALL_SECRETS = ("x", "skeyid", "skeyid_d", "skeyid_a", "ka")
+
+_NONCE_BYTES = 32
+_GIVEN_UP = {
+    "MAIN_I1": ("no-answer", "no answer to message 1"),
+    "MAIN_I2": ("no-answer", "no answer to message 3"),
+    "MAIN_I3": ("no-answer", "no valid answer to message 5: do the pre-shared keys differ?"),
+    "MAIN_R1": ("timeout", "the peer did not go on after message 2"),
+    "MAIN_R2": ("timeout", "no valid message 5 came: do the pre-shared keys differ?"),
+}
+
+
+class Sa:
+    """An ISAKMP SA from its first message to its end.
+
+    `engine` lends it: hal, clock(), key_pair(group), transmit(sa, datagram), event(name, **data).
+    `path` is (local address, local port, remote address, remote port). Times in ms.
+    """
+
+    def __init__(self, engine, peer, path, initiator, cky_i, cky_r, now):
+        self.engine = engine
+        self.peer = peer
+        self.path = path
+        self.initiator = initiator
+        self.cky_i = cky_i
+        self.cky_r = cky_r
+        self.state = "START"
+        self.suite = None
+        self.lifetime = peer.lifetime
+        self.started = now
+        self.established = None
+        self.expires = None if initiator else now + HALF_OPEN_MS
+        self.retransmitter = Retransmitter(peer.retransmit)
+        self.replay = Replay()
+        self.sent = None  # the last message, for retransmission
+        self.hint = ""  # why the last datagram was of no use, for the reason of a failure
+        self.iv = None
+        self.modexp_ms = 0
+        self._forget_exchange()
+        for name in _ALL_SECRETS:
+            setattr(self, name, None)
+
+    def _forget_exchange(self):
+        self.sai_b = self.ni_b = self.nr_b = self.g_xi = self.g_xr = None
+
+    # --- the single writer of the state -------------------------------------------------------
+
+    def _enter(self, state):
+        kept = SECRETS[state]
+        for name in _ALL_SECRETS:
+            secret = getattr(self, name)
+            if secret is not None and name not in kept:
+                _hal.wipe(secret)
+                setattr(self, name, None)
+        if state in ("ESTABLISHED", "DEAD"):
+            self._forget_exchange()
+            self.retransmitter.stop()
+        self.state = state
+
+    # --- what the engine calls ----------------------------------------------------------------
+
+    def initiate(self, now):
+        """Send message 1."""
+        self.sai_b = policy.offer_body(self.peer)
+        self._enter("MAIN_I1")
+        count = len(self.peer.suites)
+        offered = "%d suite%s offered" % (count, "" if count == 1 else "s")
+        self._send(1, [(R.SA, self.sai_b)], now, offered)
+
+    def receive(self, header, datagram, digest, now):
+        """One message of the exchange, its header checked and its cookies found to be ours."""
+        row = TRANSITIONS.get(self.state)
+        if row is None:
+            raise Drop("already-established" if self.state == "ESTABLISHED" else "dead-sa")
+        number, encrypted, handler, following = row
+        if header.encrypted != encrypted:
+            raise Drop("unexpected-clear" if encrypted else "unexpected-encrypted")
+        content = memoryview(datagram)[wire.HEADER : header.length]
+        last = None
+        if encrypted:
+            self.derive()
+            content, last = self.decrypt(content, self.iv)
+        found = wire.payloads(content, header.first, self._block() if encrypted else 0)
+        parts = _sort(found, number)
+        try:
+            reply, carries, answer = getattr(self, "_handle_" + handler)(parts)
+        except WrongIdentity:
+            self.iv = last  # authentic all the same: the notify about it is encrypted after it
+            raise
+        if encrypted:
+            self.iv = last
+        self.replay.accept(digest)
+        self.hint = ""
+        names = [R.PAYLOAD_NAMES[kind] for kind, _, _ in found]
+        self._report("in", number, header.length, names, carries)
+        self._enter(following)
+        if reply:
+            self._send(number + 1, reply, now, answer)
+        if following == "ESTABLISHED":
+            self._established(now)
+
+    def repeat(self):
+        """The last request came again: repeat the reply, a bounded number of times."""
+        if not self.initiator and self.sent and self.replay.may_answer():
+            self.engine.transmit(self, self.sent)
+
+    def derive(self):
+        """SKEYID and its family, once both public values and nonces are known. Idempotent.
+
+        The responder does it after message 4 is on its way, while the peer does the same.
+        """
+        if self.x is None or self.g_xi is None or self.g_xr is None or self.skeyid is not None:
+            return
+        hal = self.engine.hal
+        suite = self.suite
+        began = self.engine.clock()
+        theirs = self.g_xr if self.initiator else self.g_xi
+        g_xy = hal.modexp(theirs, self.x, groups.prime(suite.group))
+        self.modexp_ms = self.engine.clock() - began
+        self.skeyid = keys.skeyid_psk(hal, suite, self.peer.psk, self.ni_b, self.nr_b)
+        self.skeyid_d, self.skeyid_a, skeyid_e = keys.skeyid_family(
+            hal, suite, self.skeyid, g_xy, self.cky_i, self.cky_r
+        )
+        self.ka = keys.cipher_key(hal, suite, skeyid_e)
+        for secret in (g_xy, skeyid_e, self.x):
+            _hal.wipe(secret)
+        self.x = None
+        self.iv = keys.phase1_iv(hal, suite, self.g_xi, self.g_xr)
+
+    def wants_derive(self):
+        return self.state == "MAIN_R2" and self.x is not None
+
+    def decrypt(self, content, iv):
+        """(payload chain as a memoryview, last ciphertext block)."""
+        if not len(content) or len(content) % self._block():
+            raise Drop("bad-ciphertext-length", R.NOTIFY["PAYLOAD-MALFORMED"])
+        plain, last = keys.crypt(self.engine.hal, self.suite, self.ka, iv, content, False)
+        return memoryview(plain), last
+
+    def tick(self, now):
+        """Timers: retransmission, the end of a half-open exchange, the end of the lifetime."""
+        again = self.retransmitter.expired(now)
+        if again:
+            attempt = self.retransmitter.attempt
+            number = TRANSITIONS[self.state][0] - 1
+            self.engine.transmit(self, self.sent)
+            self.engine.event("retransmit", peer=self.peer.name, number=number, attempt=attempt)
+        elif again is False or (self.expires is not None and now >= self.expires):
+            self._give_up()
+
+    def deadline(self):
+        """The time of the next tick that matters, or None."""
+        due = self.retransmitter.due
+        return self.expires if due is None else due
+
+    def fail(self, code, reason):
+        """End the exchange without an SA."""
+        self._enter("DEAD")
+        self.engine.failed(self, code, reason)
+
+    def discard(self):
+        """Forget the SA and its secrets."""
+        self._enter("DEAD")
+
+    # --- messages 1 and 2: the SA -------------------------------------------------------------
+    # A handler returns (payloads of the reply, what came in, what goes out): texts for people.
+
+    def _handle_sa_offer(self, parts):
+        body = parts[R.SA]
+        self.suite, self.lifetime, answer = policy.select(self.peer, body)
+        self.sai_b = bytes(body)
+        chosen = self.suite.name
+        return [(R.SA, answer)], "an offer of %d suites" % body[15], "chosen: " + chosen
+
+    def _handle_sa_answer(self, parts):
+        self.suite, self.lifetime = policy.accept(self.peer, parts[R.SA])
+        self.x, self.g_xi = self.engine.key_pair(self.suite.group)
+        self.ni_b = bytes(self.engine.hal.random(_NONCE_BYTES))
+        reply, carries = _ke_payloads("g^xi", self.g_xi, "Ni", self.ni_b)
+        return reply, "chosen: " + self.suite.name, carries
+
+    # --- messages 3 and 4: Diffie-Hellman and nonces -------------------------------------------
+
+    def _public_value(self, parts):
+        """The peer's public value and nonce, checked (RFC 2409 section 5; RFC 2631 2.1.5)."""
+        prime = groups.prime(self.suite.group)
+        value = bytes(parts[R.KE])
+        nonce = bytes(parts[R.NONCE])
+        if len(value) != len(prime):
+            raise Drop("bad-ke-length", R.NOTIFY["INVALID-KEY-INFORMATION"])
+        if not 1 < int.from_bytes(value, "big") < int.from_bytes(prime, "big") - 1:
+            raise Drop("bad-ke-value", R.NOTIFY["INVALID-KEY-INFORMATION"])
+        if not 8 <= len(nonce) <= 256:
+            raise Drop("bad-nonce-length", R.NOTIFY["PAYLOAD-MALFORMED"])
+        return value, nonce
+
+    def _handle_ke_offer(self, parts):
+        value, nonce = self._public_value(parts)
+        self.x, self.g_xr = self.engine.key_pair(self.suite.group)
+        self.g_xi, self.ni_b = value, nonce
+        self.nr_b = bytes(self.engine.hal.random(_NONCE_BYTES))
+        reply, carries = _ke_payloads("g^xr", self.g_xr, "Nr", self.nr_b)
+        return reply, _ke_text("g^xi", value, "Ni", nonce), carries
+
+    def _handle_ke_answer(self, parts):
+        self.g_xr, self.nr_b = self._public_value(parts)
+        self.derive()
+        body = self.peer.local_id
+        reply = [(R.ID, body), (R.HASH, self._hash(True, body))]
+        received = _ke_text("g^xr", self.g_xr, "Nr", self.nr_b)
+        return reply, received, _id_text(body, "HASH_I")
+
+    # --- messages 5 and 6: who it is -----------------------------------------------------------
+
+    def _hash(self, initiators, id_b):
+        function = keys.hash_i if initiators else keys.hash_r
+        return function(
+            self.engine.hal,
+            self.suite,
+            self.skeyid,
+            self.g_xi,
+            self.g_xr,
+            self.cky_i,
+            self.cky_r,
+            self.sai_b,
+            id_b,
+        )
+
+    def _authenticate(self, parts, initiators):
+        """The peer's identity, once HASH proved the key; a wrong one then ends the exchange."""
+        body = parts[R.ID]
+        expected = self._hash(initiators, body)
+        if not _hal.equal(expected, parts[R.HASH]):
+            raise Drop("bad-hash", R.NOTIFY["INVALID-HASH-INFORMATION"])
+        if not policy.same_identity(body, self.peer.remote_id):
+            raise WrongIdentity(policy.describe_identity(body))
+        return bytes(body)
+
+    def _handle_id_offer(self, parts):
+        theirs = self._authenticate(parts, True)
+        body = self.peer.local_id
+        reply = [(R.ID, body), (R.HASH, self._hash(False, body))]
+        return reply, _id_text(theirs, "HASH_I"), _id_text(body, "HASH_R")
+
+    def _handle_id_answer(self, parts):
+        theirs = self._authenticate(parts, False)
+        return None, _id_text(theirs, "HASH_R"), ""
+
+    # --- sending and reporting -----------------------------------------------------------------
+
+    def _block(self):
+        return R.CIPHERS[self.suite.cipher][3]
+
+    def _send(self, number, bodies, now, carries):
+        content = wire.chain(bodies, self._block() if number > 4 else 1)
+        if number > 4:
+            content, self.iv = keys.crypt(
+                self.engine.hal, self.suite, self.ka, self.iv, content, True
+            )
+        self.sent = wire.message(
+            self.cky_i, self.cky_r, bodies[0][0], R.ID_PROT, number > 4, 0, content
+        )
+        names = [R.PAYLOAD_NAMES[kind] for kind, _ in bodies]
+        self._report("out", number, len(self.sent), names, carries)
+        self.engine.transmit(self, self.sent)
+        if self.initiator:
+            self.retransmitter.sent(now)
+
+    def _report(self, direction, number, size, names, carries):
+        self.engine.event(
+            "message",
+            peer=self.peer.name,
+            direction=direction,
+            number=number,
+            bytes=size,
+            payloads=names,
+            carries=carries,
+        )
+
+    def _established(self, now):
+        self.established = now
+        self.expires = now + self.lifetime * 1000
+        if self.initiator:
+            self.sent = None
+        self.engine.established(self)
+
+    def _give_up(self):
+        if self.state == "ESTABLISHED":
+            self.engine.expired(self)
+            return
+        code, reason = _GIVEN_UP[self.state]
+        self.fail(code, reason + (" (%s)" % self.hint if self.hint else ""))
+
+
+class WrongIdentity(Exception):
+    """The peer proved the key under an identity that is not the configured one: `args[0]`."""
+
+
+def _sort(found, number):
+    """{type: body} of a message's payloads: what it must carry once, what it may carry at all."""
+    required, optional = PAYLOADS[number]
+    parts = {}
+    for index, (kind, body, _) in enumerate(found):
+        if kind in required:
+            if kind in parts:
+                raise Drop("repeated-payload", R.NOTIFY["PAYLOAD-MALFORMED"])
+            if kind == R.SA and index:  # the SA payload comes first (RFC 2409 section 5)
+                raise Drop("sa-not-first", R.NOTIFY["PAYLOAD-MALFORMED"])
+            parts[kind] = body
+        elif kind not in optional:
+            raise Drop("unexpected-payload", R.NOTIFY["INVALID-PAYLOAD-TYPE"])
+    if len(parts) != len(required):
+        raise Drop("missing-payload", R.NOTIFY["PAYLOAD-MALFORMED"])
+    return parts
+
+
+def _ke_text(public_name, public, nonce_name, nonce):
+    return "%s %d bytes, %s %d bytes" % (public_name, len(public), nonce_name, len(nonce))
+
+
+def _ke_payloads(public_name, public, nonce_name, nonce):
+    text = _ke_text(public_name, public, nonce_name, nonce)
+    return [(R.KE, public), (R.NONCE, nonce)], text
+
+
+def _id_text(body, hash_name):
+    return "ID %s, %s" % (policy.describe_identity(body), hash_name)

@@ -1,0 +1,208 @@
+"""From configuration to transforms offered; selection and comparison; the identity rule."""
+
+import struct
+
+from ike import registry as R
+from ike import wire
+from ike.wire import Drop
+
+
+class PolicyError(Exception):
+    """Our own configuration cannot work; the text says which value and what would do."""
+
+
+class Suite:
+    """One proposal: cipher, hash and group by name; `name` in strongSwan's spelling."""
+
+    def __init__(self, name, legacy=False):
+        parts = name.split("-")
+        tables = (R.CIPHERS, R.HASHES, R.GROUPS)
+        if len(parts) != 3 or any(part not in table for part, table in zip(parts, tables)):
+            raise PolicyError("unknown proposal %s" % name)
+        if not legacy and any(part in R.LEGACY for part in parts):
+            raise PolicyError("proposal %s needs legacy = true" % name)
+        self.name = name
+        self.cipher, self.hash, self.group = parts
+
+    def attributes(self, auth, lifetime):
+        """The attributes that offer this suite; lifetime in seconds."""
+        algorithm, key_bits = R.CIPHERS[self.cipher][:2]
+        found = [(R.ENCRYPTION, algorithm)]
+        if key_bits:
+            found.append((R.KEY_LENGTH, key_bits))
+        return found + [
+            (R.HASH_ALGORITHM, R.HASHES[self.hash][0]),
+            (R.AUTH_METHOD, auth),
+            (R.GROUP, R.GROUPS[self.group][0]),
+            (R.LIFE_TYPE, R.LIFE_SECONDS),
+            (R.LIFE_DURATION, lifetime),
+        ]
+
+
+class Peer:
+    """A configured peer gateway.
+
+    `address` is its IP address as text and `port` its UDP port; `psk` bytes; identities are IP
+    addresses as text; `proposals` names of suites in order of preference; `lifetime` seconds.
+    """
+
+    def __init__(
+        self,
+        name,
+        address,
+        psk,
+        local_id,
+        remote_id,
+        proposals,
+        port=500,
+        role="initiator",
+        lifetime=R.DEFAULT_LIFETIME,
+        legacy=False,
+        strict=True,
+        retransmit="strongswan",
+    ):
+        self.name = name
+        self.address = address
+        self.port = port
+        self.role = role
+        self.auth = "psk"
+        self.psk = psk
+        # A responder must choose the key before it sees an identity, so that only the address
+        # can tell the peers apart (RFC 2409 section 5.4).
+        self.local_id = identity(local_id)
+        self.remote_id = identity(remote_id)
+        self.suites = [Suite(proposal, legacy) for proposal in proposals]
+        self.lifetime = lifetime
+        self.strict = strict
+        self.retransmit = retransmit
+
+
+def identity(text):
+    """The body of an ID payload for an IP address given as text (RFC 2407 section 4.6.2)."""
+    raw = packed_address(text)
+    if raw is None:
+        raise PolicyError(
+            "identity %s: a pre-shared key in Main Mode needs an IP address; use certificates "
+            "for any other identity" % text
+        )
+    return struct.pack("!BBH", R.ID_IPV4 if len(raw) == 4 else R.ID_IPV6, 0, 0) + raw
+
+
+def packed_address(text):
+    """An IP address as 4 or 16 bytes, or None where `text` is not one."""
+    try:
+        if ":" not in text:
+            numbers = [int(part) for part in text.split(".")]
+            valid = len(numbers) == 4 and all(0 <= number < 256 for number in numbers)
+            return bytes(numbers) if valid else None
+        head, gap, tail = text.partition("::")
+        left = [int(part, 16) for part in head.split(":")] if head else []
+        right = [int(part, 16) for part in tail.split(":")] if tail else []
+        if gap:
+            left += [0] * (8 - len(left) - len(right))
+        words = left + right
+        valid = len(words) == 8 and all(0 <= word < 0x10000 for word in words)
+        return struct.pack("!8H", *words) if valid else None
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def describe_identity(body):
+    """An ID payload's body as text, for people: never trusted, never parsed back."""
+    kind = body[0] if len(body) >= 4 else 0
+    value = bytes(body[4:])
+    if kind == R.ID_IPV4 and len(value) == 4:
+        return ".".join(str(octet) for octet in value)
+    if kind == R.ID_IPV6 and len(value) == 16:
+        return ":".join("%x" % word for word in struct.unpack("!8H", value))
+    return "type %d, %d bytes" % (kind, len(value))
+
+
+def same_identity(body, expected):
+    """Whether a received ID payload names `expected` (type and address; RFC 2407 section 4.6.2).
+
+    Protocol and port may be 0/0 or UDP with port 500 or 4500; anything else is refused.
+    """
+    if len(body) < 4:
+        raise Drop("bad-identity", R.NOTIFY["INVALID-ID-INFORMATION"])
+    protocol = (body[1], body[2] << 8 | body[3])
+    if protocol not in ((0, 0), (17, 0), (17, 500), (17, 4500)):
+        raise Drop("bad-identity", R.NOTIFY["INVALID-ID-INFORMATION"])
+    return body[0] == expected[0] and body[4:] == expected[4:]
+
+
+def offer_body(peer):
+    """The body of message 1's SA payload: every suite of the peer, in order of preference."""
+    last = len(peer.suites) - 1
+    return wire.sa_body(
+        [
+            wire.transform(index + 1, suite.attributes(R.AUTH_PSK, peer.lifetime), index < last)
+            for index, suite in enumerate(peer.suites)
+        ]
+    )
+
+
+def select(peer, body):
+    """The responder's choice from an offer: (suite, lifetime in seconds, body of the answer).
+
+    Our order of preference decides. The answer carries the chosen transform byte for byte
+    (RFC 2409 section 5), alone: only its next-payload field becomes 0.
+    """
+    number, parsed = wire.offer(body, peer.strict)
+    for suite in peer.suites:
+        for attrs, raw in parsed:
+            lifetime = _matches(suite, attrs)
+            if lifetime:
+                answer = bytearray(raw)
+                answer[0] = 0
+                return suite, lifetime, wire.sa_body((answer,), number)
+    if not any((R.AUTH_METHOD, R.AUTH_PSK) in attrs for attrs, _ in parsed):
+        raise Drop("auth-method-mismatch", R.NOTIFY["NO-PROPOSAL-CHOSEN"])
+    raise Drop("no-proposal-chosen", R.NOTIFY["NO-PROPOSAL-CHOSEN"])
+
+
+def accept(peer, body):
+    """The initiator's check of the answer: (suite, lifetime in seconds).
+
+    Exactly one transform, and its attributes are, as a set, those of one that we offered.
+    """
+    _, parsed = wire.offer(body, peer.strict)
+    if len(parsed) != 1:
+        raise Drop("not-one-transform", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+    attrs = parsed[0][0]
+    chosen = set(attrs)
+    if len(chosen) == len(attrs):
+        for suite in peer.suites:
+            if chosen == set(suite.attributes(R.AUTH_PSK, peer.lifetime)):
+                return suite, peer.lifetime
+    if (R.AUTH_METHOD, R.AUTH_PSK) not in chosen:
+        raise Drop("auth-method-mismatch", R.NOTIFY["NO-PROPOSAL-CHOSEN"])
+    raise Drop("attributes-changed", R.NOTIFY["ATTRIBUTES-NOT-SUPPORTED"])
+
+
+def _matches(suite, attrs):
+    """The lifetime in seconds where a transform offers exactly `suite`, else 0."""
+    lifetime = R.DEFAULT_LIFETIME
+    life_type = None
+    rest = {}
+    for kind, value in attrs:
+        if kind == R.LIFE_TYPE and life_type is None:
+            life_type = value
+        elif kind == R.LIFE_DURATION and life_type in (R.LIFE_SECONDS, R.LIFE_KILOBYTES):
+            if value == 0:
+                return 0
+            if life_type == R.LIFE_SECONDS:
+                lifetime = value
+            life_type = None
+        elif kind in rest or kind == R.LIFE_TYPE:
+            return 0
+        else:
+            rest[kind] = value
+    if life_type is not None:
+        return 0
+    offered = {
+        kind: value
+        for kind, value in suite.attributes(R.AUTH_PSK, lifetime)
+        if kind not in (R.LIFE_TYPE, R.LIFE_DURATION)
+    }
+    return lifetime if rest == offered else 0

@@ -1,0 +1,219 @@
+"""ISAKMP header and payload codec (RFC 2408 section 3): bounded, and blind to meaning.
+
+Everything read from a datagram is checked against what is left of it before it is used. What is
+wrong is raised as Drop: the named reason under which the datagram is counted.
+"""
+
+import struct
+
+from ike import registry as R
+
+HEADER = 28
+MAX_MESSAGE = 2048  # group 18 needs 1 KB for KE; certificates come in fragments of less
+_MAX_PAYLOADS = 32
+ZERO_COOKIE = bytes(8)
+
+_FORMAT = "!8s8sBBBBII"
+
+
+class Drop(Exception):
+    """A datagram is dropped. `args` = (reason, notify message type or 0).
+
+    The reason is a counter's name; the notify type is what RFC 2408 section 5 would tell the peer.
+    """
+
+    @property
+    def reason(self):
+        return self.args[0]
+
+    @property
+    def notify(self):
+        return self.args[1] if len(self.args) > 1 else 0
+
+
+class Header:
+    """A checked ISAKMP header (RFC 2408 section 3.1). Cookies are 8 bytes each.
+
+    `strict=False` lets bytes behind the message's own length pass (they are not read).
+    """
+
+    def __init__(self, datagram, strict=True):
+        size = len(datagram)
+        if size < HEADER:
+            raise Drop("too-short")
+        if size > MAX_MESSAGE:
+            raise Drop("too-long")
+        self.cky_i, self.cky_r, self.first, version, self.exchange, flags, self.msgid, length = (
+            struct.unpack_from(_FORMAT, datagram)
+        )
+        if version >> 4 != 1:
+            raise Drop("bad-major-version", R.NOTIFY["INVALID-MAJOR-VERSION"])
+        if version & 15:
+            raise Drop("bad-minor-version", R.NOTIFY["INVALID-MINOR-VERSION"])
+        if length != size and (strict or not HEADER <= length < size):
+            raise Drop("length-mismatch", R.NOTIFY["UNEQUAL-PAYLOAD-LENGTHS"])
+        if self.cky_i == ZERO_COOKIE:
+            raise Drop("zero-cookie", R.NOTIFY["INVALID-COOKIE"])
+        self.encrypted = bool(flags & R.FLAG_ENCRYPTION)
+        self.length = length
+        self.auth_only = bool(flags & R.FLAG_AUTH_ONLY)
+
+
+def payloads(chain, first, padding=0):
+    """Walk a payload chain: [(type, body, whole)], bodies without their generic header.
+
+    `chain` is a memoryview of what follows the ISAKMP header, `first` the type of its first
+    payload; at most `padding` bytes may follow the last (RFC 2408 section 3.2, RFC 2409 app. B).
+    """
+    found = []
+    at = 0
+    end = len(chain)
+    while first:
+        if len(found) == _MAX_PAYLOADS:
+            raise Drop("too-many-payloads", R.NOTIFY["PAYLOAD-MALFORMED"])
+        if end - at < 4:
+            raise Drop("payload-overrun", R.NOTIFY["PAYLOAD-MALFORMED"])
+        length = chain[at + 2] << 8 | chain[at + 3]
+        if chain[at + 1]:
+            raise Drop("reserved-not-zero", R.NOTIFY["PAYLOAD-MALFORMED"])
+        if length < 4 or length > end - at:
+            raise Drop("payload-overrun", R.NOTIFY["PAYLOAD-MALFORMED"])
+        if first not in R.PAYLOAD_NAMES:
+            raise Drop("invalid-payload-type", R.NOTIFY["INVALID-PAYLOAD-TYPE"])
+        found.append((first, chain[at + 4 : at + length], chain[at : at + length]))
+        first = chain[at]
+        at += length
+    if end - at > padding:
+        raise Drop("trailing-bytes", R.NOTIFY["UNEQUAL-PAYLOAD-LENGTHS"])
+    return found
+
+
+def chain(bodies, block=1):
+    """Join [(type, body)] into a payload chain, zero-padded to a multiple of `block` bytes."""
+    size = 0
+    for _, body in bodies:
+        size += 4 + len(body)
+    out = bytearray(size + -size % block)
+    at = 0
+    for index, (_, body) in enumerate(bodies):
+        following = bodies[index + 1][0] if index + 1 < len(bodies) else 0
+        length = 4 + len(body)
+        struct.pack_into("!BBH", out, at, following, 0, length)
+        out[at + 4 : at + length] = body
+        at += length
+    return out
+
+
+def message(cky_i, cky_r, first, exchange, encrypted, msgid, content):
+    """A whole ISAKMP message: header and content (a payload chain, or its ciphertext)."""
+    head = struct.pack(
+        _FORMAT,
+        cky_i,
+        cky_r,
+        first,
+        0x10,
+        exchange,
+        R.FLAG_ENCRYPTION if encrypted else 0,
+        msgid,
+        HEADER + len(content),
+    )
+    return head + content
+
+
+def attribute(kind, value):
+    """One SA attribute (RFC 2408 section 3.3): basic below 65536, else variable with 4 bytes."""
+    if value < 0x10000:
+        return struct.pack("!HH", 0x8000 | kind, value)
+    return struct.pack("!HHI", kind, 4, value)
+
+
+def attributes(data):
+    """Parse SA attributes: [(type, value)]. Only a life duration may be of variable length
+    (RFC 2409 appendix A), here of 1 to 8 bytes.
+    """
+    found = []
+    at = 0
+    while at < len(data):
+        if len(data) - at < 4:
+            raise Drop("attribute-overrun", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+        kind, value = struct.unpack("!HH", data[at : at + 4])
+        at += 4
+        if kind & 0x8000:
+            kind &= 0x7FFF
+        else:
+            if kind != R.LIFE_DURATION or not 1 <= value <= 8:
+                raise Drop("attribute-not-basic", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+            if value > len(data) - at:
+                raise Drop("attribute-overrun", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+            length = value
+            value = int.from_bytes(bytes(data[at : at + length]), "big")
+            at += length
+        found.append((kind, value))
+    return found
+
+
+def transform(number, attrs, more):
+    """A transform payload, KEY_IKE (RFC 2408 section 3.6; RFC 2407 section 4.4.2)."""
+    content = b"".join([attribute(kind, value) for kind, value in attrs])
+    return (
+        struct.pack(
+            "!BBHBBH", R.TRANSFORM if more else 0, 0, 8 + len(content), number, 1, 0
+        )
+        + content
+    )
+
+
+def sa_body(transforms, number=1):
+    """The body of an SA payload: IPsec DOI, identity only, one ISAKMP proposal without SPI
+    (RFC 2408 sections 3.4 and 3.5). `transforms`: transform payloads, as bytes.
+    """
+    content = b"".join(transforms)
+    return (
+        struct.pack("!IIBBHBBBB", 1, 1, 0, 0, 8 + len(content), number, 1, 0, len(transforms))
+        + content
+    )
+
+
+def offer(body, strict=True):
+    """Parse the body of an SA payload: (proposal number, [(attributes, transform payload)]).
+
+    Checks DOI, situation, the single proposal, protocol, SPI size and the transforms' framing.
+    `strict=False` lets a wrong DOI, situation and transform ID pass, as some gateways do.
+    """
+    if len(body) < 16:
+        raise Drop("payload-overrun", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+    doi, situation, following, reserved, length, proposal, protocol, spi_size, count = (
+        struct.unpack("!IIBBHBBBB", body[:16])
+    )
+    if strict and doi != 1:
+        raise Drop("bad-doi", R.NOTIFY["DOI-NOT-SUPPORTED"])
+    if strict and situation != 1:
+        raise Drop("bad-situation", R.NOTIFY["SITUATION-NOT-SUPPORTED"])
+    if reserved:
+        raise Drop("reserved-not-zero", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+    if following or length != len(body) - 8:  # one proposal in phase 1 (RFC 2409 section 5)
+        raise Drop("bad-proposal", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+    if protocol != 1:
+        raise Drop("bad-protocol-id", R.NOTIFY["INVALID-PROTOCOL-ID"])
+    if spi_size > 16 or 16 + spi_size > len(body):
+        raise Drop("bad-spi-size", R.NOTIFY["INVALID-SPI"])
+    found = []
+    at = 16 + spi_size
+    following = R.TRANSFORM
+    while following:
+        if len(found) == count or len(body) - at < 8:
+            raise Drop("bad-transform-count", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+        following, reserved, length, _, kind, reserved2 = struct.unpack(
+            "!BBHBBH", body[at : at + 8]
+        )
+        if reserved or reserved2:
+            raise Drop("reserved-not-zero", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+        if following not in (0, R.TRANSFORM) or length < 8 or length > len(body) - at:
+            raise Drop("bad-transform", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+        if strict and kind != 1:
+            raise Drop("bad-transform-id", R.NOTIFY["INVALID-TRANSFORM-ID"])
+        found.append((attributes(body[at + 8 : at + length]), body[at : at + length]))
+        at += length
+    if len(found) != count or at != len(body):
+        raise Drop("bad-transform-count", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+    return proposal, found
