@@ -17,6 +17,5 @@ def pytest_configure() -> None:
     known = set(capabilities.MISSING) | {"qemu-esp32", "qemu-esp32c3"}
     unknown = capabilities.required() - known
     if unknown:
-        raise pytest.UsageError(
-            f"IKELET_REQUIRE: unknown {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
-        )
+        names = ", ".join(sorted(unknown)), ", ".join(sorted(known))
+        raise pytest.UsageError("IKELET_REQUIRE: unknown {}; known: {}".format(*names))

@@ -12,7 +12,7 @@ import sys
 
 def main(path, search):
     folder, _, name = path.rpartition("/")
-    sys.path[:] = [folder, *search, ".frozen"]
+    sys.path[:] = [folder] + search + [".frozen"]
     module = __import__(name[: -len(".py")])
     failed = total = 0
     for test in sorted(n for n in dir(module) if n.startswith("test_")):

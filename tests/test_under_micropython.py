@@ -1,4 +1,4 @@
-"""The core's, HAL's and accelerator's tests again, under the interpreter that boards run.
+"""The tests of what runs on the board, again, under the interpreter that boards run.
 
 Each file is run once, in one process, its functions reported one by one. A file may ask for more
 than the default with a line such as `# micropython: heapsize=512k deadline=120`.
@@ -18,7 +18,7 @@ from capabilities import require
 TESTS = Path(__file__).parent
 FIRMWARE = TESTS.parent / "firmware"
 RUNNER = TESTS / "run_on_micropython.py"
-AREAS = ("core", "hal", "mpi")
+AREAS = ("agent", "core", "hal", "mpi")
 ASKS = re.compile(r"^# micropython:(.*)$", re.MULTILINE)
 DEFAULTS = {"heapsize": "256k", "deadline": "60"}
 
@@ -104,7 +104,7 @@ def _parse(text: str, ending: str) -> Run:
     return run
 
 
-@pytest.mark.parametrize(("path", "name"), _cases())
+@pytest.mark.parametrize(("path", "name"), list(_cases()))
 def test(path: Path, name: str) -> None:
     require("micropython")
     run = _run(path)

@@ -1,0 +1,283 @@
+"""The configuration as the board sees it: JSON written by anyone, checked against schema.json.
+
+The host checks the same schema before anything is written (with longer sentences); the board
+does not rely on it. An error is one line, "peer.hq.port: 0 is not within 1..65535", and never
+holds a secret.
+"""
+
+import json
+from binascii import a2b_base64, unhexlify
+
+_WILDCARDS = ("0.0.0.0", "::")
+_NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `errors` holds one line for each reason."""
+
+    def __init__(self, errors):
+        super().__init__("; ".join(errors))
+        self.errors = errors
+
+
+def load(path="config.json", schema_path="agent/schema.json"):
+    """The checked configuration with every default filled in; ConfigError, OSError."""
+    with open(schema_path) as file:
+        schema = json.load(file)
+    try:
+        with open(path) as file:
+            config = json.load(file)
+    except ValueError:
+        raise ConfigError([path + ": not JSON"])
+    errors = check(config, schema)
+    if errors:
+        raise ConfigError(errors)
+    return complete(config, schema)
+
+
+def check(config, schema):
+    """Every reason why `config` (a decoded JSON value) cannot be used; [] when it can."""
+    errors = []
+    if not _is_table(config, "configuration", errors):
+        return errors
+    for key in config:
+        if key not in ("version", "device", "network", "peer"):
+            errors.append(_name(key) + ": unknown section")
+    if config.get("version", schema["version"]) != schema["version"]:
+        errors.append("version: this agent reads version %d" % schema["version"])
+    _check_section(config.get("device", {}), "device", schema["device"], schema, errors)
+    _check_section(config.get("network", {}), "network", schema["network"], schema, errors)
+    _check_peers(config.get("peer", {}), schema, errors)
+    return errors or _check_together(config)
+
+
+def complete(config, schema):
+    """A copy of a checked configuration with the defaults filled in.
+
+    `local_id` stays away where `bind` is a wildcard: it is then the address that the board has.
+    """
+    bind = config.get("network", {}).get("bind", schema["network"]["bind"]["default"])
+    peers = {}
+    for name, given in config["peer"].items():
+        peer = peers[name] = _with_defaults(given, schema["peer"])
+        if "remote_id" not in peer:
+            peer["remote_id"] = peer["address"]
+        if "local_id" not in peer and bind not in _WILDCARDS:
+            peer["local_id"] = bind
+    return {
+        "version": schema["version"],
+        "device": _with_defaults(config.get("device", {}), schema["device"]),
+        "network": _with_defaults(config.get("network", {}), schema["network"]),
+        "peer": peers,
+    }
+
+
+def redacted(config):
+    """A copy that may be shown: the pre-shared keys are told of, not told."""
+    copy = dict(config)
+    copy["peer"] = {}
+    for name, peer in config["peer"].items():
+        copy["peer"][name] = shown = dict(peer)
+        if "psk" in shown:
+            shown["psk"] = "(set)"
+    return copy
+
+
+def psk_bytes(text):
+    """The key that `text` spells: "0x" + hex, "0s" + base64, or plain text -> bytearray.
+
+    ValueError when it spells none.
+    """
+    if text[:2] == "0x":
+        return bytearray(unhexlify(text[2:]))
+    if text[:2] == "0s":
+        return bytearray(a2b_base64(text[2:]))
+    return bytearray(text.encode())
+
+
+def address_family(text):
+    """4 or 6 for an IP address literal, else 0."""
+    if not isinstance(text, str):
+        return 0
+    if ":" not in text:
+        parts = text.split(".")
+        return 4 if len(parts) == 4 and all(_is_octet(part) for part in parts) else 0
+    head, gap, tail = text.partition("::")
+    left = head.split(":") if head else []
+    right = tail.split(":") if tail else []
+    count = len(left) + len(right)
+    right = left + right
+    if right and address_family(right[-1]) == 4:
+        right.pop()
+        count += 1
+    groups = all(0 < len(g) <= 4 and _only(g, "0123456789abcdefABCDEF") for g in right)
+    return 6 if groups and (count < 8 if gap else count == 8) else 0
+
+
+def is_weak(text, rule):
+    """Whether a pre-shared key has less than `rule["bits"]` bits by a rough upper estimate.
+
+    The size of the alphabet in use, to the power of the characters that are neither a repeat
+    nor a neighbour of the one before; a well-known word counts as one character.
+    """
+    key = bytes(psk_bytes(text))
+    pool = 256
+    if text[:2] not in ("0x", "0s"):
+        pool = 0
+        for members in (b"az\x1a", b"AZ\x1a", b"09\x0a"):
+            if any(members[0] <= value <= members[1] for value in key):
+                pool += members[2]
+        if any(not _only(chr(value), _NAME[:62]) for value in key):
+            pool += 33
+        text = text.lower()
+        for word in rule["words"]:
+            text = text.replace(word, "\0")
+        key = text.encode()
+    count = 0
+    for i, value in enumerate(key):
+        fresh = not i or not -1 <= value - key[i - 1] <= 1
+        if fresh and not (i > 1 and key[i - 2 : i + 1] in key[:i]):
+            count += 1
+    return pool**count < 1 << rule["bits"]
+
+
+def _check_section(section, path, keys, schema, errors):
+    if not _is_table(section, path, errors):
+        return
+    for key in section:
+        if key not in keys or "host" in keys[key]:
+            errors.append("%s.%s: unknown key" % (path, _name(key)))
+    for key, spec in keys.items():
+        where = path + "." + key
+        if key in section and "host" not in spec:
+            why = _why(section[key], spec, schema)
+            if why:
+                errors.append(where + ": " + why)
+        elif "required" in spec:
+            errors.append(where + ": missing")
+
+
+def _check_peers(peers, schema, errors):
+    limit = schema["peers"]
+    if not _is_table(peers, "peer", errors):
+        return
+    if not limit["min"] <= len(peers) <= limit["max"]:
+        errors.append("peer: %d peers; %d..%d will do" % (len(peers), limit["min"], limit["max"]))
+    for name, peer in peers.items():
+        path = "peer." + _name(name)
+        if not _only(name, _NAME[:-1]) or len(name) > 32:
+            errors.append(path + ": a name is 1 to 32 letters, digits, - or _")
+        before = len(errors)
+        _check_section(peer, path, schema["peer"], schema, errors)
+        if len(errors) == before:
+            _check_peer(peer, path, schema, errors)
+
+
+def _check_peer(peer, path, schema, errors):
+    if "psk" not in peer:
+        errors.append(path + ".psk: missing")
+    elif not peer.get("allow_weak_psk") and is_weak(peer["psk"], schema["psk"]):
+        errors.append(path + ".psk: below %d bits" % schema["psk"]["bits"])
+    if not peer.get("legacy"):
+        for proposal in peer.get("proposals", ()):
+            for part, table in zip(proposal.split("-"), schema["proposal"]):
+                if part in table["legacy"]:
+                    errors.append("%s.proposals: %s needs legacy = true" % (path, part))
+
+
+def _check_together(config):
+    errors = []
+    bind = config.get("network", {}).get("bind", "0.0.0.0")
+    seen = {}
+    for name, peer in config["peer"].items():
+        address = peer["address"].lower()
+        where = "peer.%s.address: " % name
+        if address in seen:
+            errors.append(where + "also that of peer." + seen[address])
+        seen[address] = name
+        if address_family(address) != address_family(bind):
+            errors.append(where + "not of the family of network.bind")
+    return errors
+
+
+def _why(value, spec, schema):
+    """Why `value` is not what `spec` asks for; None when it is."""
+    kind = spec["type"]
+    if kind == "int":
+        if type(value) is not int or not spec["min"] <= value <= spec["max"]:
+            return "%s is not within %d..%d" % (_shown(value), spec["min"], spec["max"])
+    elif kind == "bool":
+        if type(value) is not bool:
+            return _shown(value) + " is neither true nor false"
+    elif kind == "choice":
+        if value not in spec["choices"]:
+            return "%s is none of %s" % (_shown(value), ", ".join(spec["choices"]))
+    elif kind == "name":
+        if not _only(value, _NAME) or len(value) > spec["max"]:
+            return _shown(value) + " is not a name of letters, digits, - _ ."
+    elif kind == "psk":
+        return _why_psk(value, spec)
+    elif kind == "proposals":
+        return _why_proposals(value, spec, schema)
+    elif not address_family(value):
+        if kind == "address":
+            return _shown(value) + " is not an IP address"
+        # The responder must choose the key before it sees an identity (RFC 2409, section 5.4).
+        return _shown(value) + " is not an IP address, which a pre-shared key demands"
+
+
+def _why_psk(value, spec):
+    try:
+        if not 0 < len(psk_bytes(value)) <= spec["max"]:
+            return "not 1..%d bytes" % spec["max"]
+    except (TypeError, ValueError, AttributeError):
+        return "not a text, nor hex after 0x, nor base64 after 0s"
+
+
+def _why_proposals(value, spec, schema):
+    if not isinstance(value, list) or not 0 < len(value) <= spec["max"]:
+        return "not a list of 1..%d proposals" % spec["max"]
+    for proposal in value:
+        parts = proposal.split("-") if isinstance(proposal, str) else ()
+        tables = zip(parts, schema["proposal"])
+        if len(parts) != 3 or not all(part in t["known"] + t["legacy"] for part, t in tables):
+            return _shown(proposal) + " is not a known cipher-hash-group"
+        if value.count(proposal) > 1:
+            return proposal + " stands there twice"
+
+
+def _with_defaults(section, keys):
+    filled = dict(section)
+    for key, spec in keys.items():
+        if key not in filled and "default" in spec:
+            filled[key] = spec["default"]
+    return filled
+
+
+def _is_table(value, path, errors):
+    if isinstance(value, dict):
+        return True
+    errors.append(path + ": not a table of keys")
+    return False
+
+
+def _is_octet(text):
+    return (
+        _only(text, "0123456789") and len(text) <= 3 and str(int(text)) == text and int(text) < 256
+    )
+
+
+def _only(text, members):
+    return isinstance(text, str) and len(text) > 0 and all(c in members for c in text)
+
+
+def _name(key):
+    return repr(key)[1:-1][:32]
+
+
+def _shown(value):
+    """A value as an error shows it: short, and one line."""
+    if not isinstance(value, (str, int, float, bool)):
+        return "this"
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

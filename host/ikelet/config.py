@@ -1,0 +1,351 @@
+"""The configuration as the host sees it: TOML, checked against the board's own schema.json.
+
+All errors are found at once; each names the key, what was found and what would do, and none
+holds a secret.
+"""
+
+import difflib
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from ikelet import psk, resources
+from ikelet.errors import MisuseError
+
+Table = dict[str, Any]
+
+_SECTIONS = ("device", "network", "peer")
+_NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_TYPES = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with a fraction",
+    list: "a list",
+    dict: "a table",
+}
+_LATER = {"cert": "certificates come with a later version"}
+
+
+class ConfigError(MisuseError):
+    """The configuration cannot be used; `errors` holds one line for each reason."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
+
+
+@dataclass
+class Config:
+    """A checked configuration: `board` is the JSON for the board, `warnings` for the user."""
+
+    board: Table
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def peers(self) -> dict[str, Table]:
+        peers: dict[str, Table] = self.board["peer"]
+        return peers
+
+
+@cache
+def schema() -> Table:
+    loaded: Table = json.loads((resources.firmware() / "agent" / "schema.json").read_text())
+    return loaded
+
+
+def load(path: Path, *, allow_weak_psk: bool = False) -> Config:
+    """Read and check a TOML file; ConfigError, whose lines start with the file's name."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path}: not UTF-8 text"]) from error
+    except tomllib.TOMLDecodeError as error:
+        # tomllib tells a position and what it expected, never the text itself.
+        raise ConfigError([f"{path}: not TOML: {error}"]) from error
+    try:
+        return check(raw, path.parent, allow_weak_psk=allow_weak_psk)
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {line}" for line in error.errors]) from error
+
+
+def check(raw: Table, folder: Path = Path(), *, allow_weak_psk: bool = False) -> Config:
+    """Check decoded TOML and fill the defaults in; `folder` is what psk_file is relative to."""
+    checker = _Checker(folder, allow_weak_psk)
+    board = checker.configuration(raw)
+    if checker.errors:
+        raise ConfigError(checker.errors)
+    return Config(board, checker.warnings)
+
+
+def redacted(board: Table) -> Table:
+    """A copy that may be shown: the pre-shared keys are told of, not told."""
+    peers = {
+        name: {key: "(set)" if key == "psk" else value for key, value in peer.items()}
+        for name, peer in board["peer"].items()
+    }
+    return {**board, "peer": peers}
+
+
+class _Checker:
+    def __init__(self, folder: Path, allow_weak_psk: bool) -> None:
+        self.folder = folder
+        self.allow_weak_psk = allow_weak_psk
+        self.errors: list[str] = []
+        self.warnings: list[str] = []
+
+    def configuration(self, raw: Table) -> Table:
+        for name in raw:
+            if name not in _SECTIONS:
+                self.errors.append(_unknown(name, "", list(_SECTIONS), "section"))
+        board: Table = {"version": schema()["version"]}
+        for name in ("device", "network"):
+            board[name] = self._section(raw.get(name, {}), name, schema()[name])
+        board["peer"] = self._peers(raw.get("peer", {}))
+        if not self.errors:
+            self._check_together(board)
+            for peer in board["peer"].values():
+                _fill_identities(peer, board["network"]["bind"])
+        return board
+
+    def _section(self, given: object, path: str, keys: Table) -> Table:
+        """The section's valid keys and its defaults; what is wrong goes to `errors`."""
+        if not isinstance(given, dict):
+            self.errors.append(f"{path} is {_what(given)}; write it as a section [{path}]")
+            return {}
+        filled: Table = {}
+        for key, value in given.items():
+            if key not in keys:
+                self.errors.append(_unknown(key, f"{path}.", list(keys), "key"))
+                continue
+            wrong = _why_not(value, keys[key])
+            if wrong:
+                self.errors.append(f"{path}.{key} {wrong}")
+            filled[key] = value
+        for key, spec in keys.items():
+            if spec.get("required") and key not in given:
+                self.errors.append(f"{path}.{key} is missing; add {_example(key, spec)}")
+            elif "default" in spec:
+                filled.setdefault(key, spec["default"])
+        return filled
+
+    def _peers(self, given: object) -> Table:
+        limit = schema()["peers"]
+        if not isinstance(given, dict) or any(not isinstance(p, dict) for p in given.values()):
+            self.errors.append("peer is not a table of peers; write each as a section [peer.NAME]")
+            return {}
+        if not limit["min"] <= len(given) <= limit["max"]:
+            self.errors.append(
+                f"{len(given)} peers are configured; "
+                f"have {limit['min']} to {limit['max']} sections [peer.NAME]"
+            )
+        return {name: self._peer(peer, name) for name, peer in given.items()}
+
+    def _peer(self, given: Table, name: str) -> Table:
+        path = f"peer.{name}"
+        if not 1 <= len(name) <= 32 or not set(name) <= set(_NAME):
+            self.errors.append(f"{path}: a peer's name is 1 to 32 letters, digits, - or _")
+        before = len(self.errors)
+        peer = self._section(given, path, schema()["peer"])
+        self._psk(given, peer, path)
+        if len(self.errors) == before and not peer["legacy"]:
+            self._refuse_legacy(peer, path)
+        return peer
+
+    def _psk(self, given: Table, peer: Table, path: str) -> None:
+        """The key from psk or psk_file into `peer`, if it is strong enough."""
+        if "psk" in given and "psk_file" in given:
+            self.errors.append(f"{path} has both psk and psk_file; keep one of them")
+            return
+        file = peer.pop("psk_file", None)
+        if isinstance(file, str):
+            peer["psk"] = self._read_psk(file, path)
+        elif "psk" not in given and "psk_file" not in given:
+            self.errors.append(f"{path}.psk is missing; add psk or psk_file")
+        key = peer.get("psk")
+        if not isinstance(key, str) or _why_not(key, schema()["peer"]["psk"]):
+            return
+        rule = schema()["psk"]
+        bits = psk.estimated_bits(key, rule["words"])
+        if bits >= rule["bits"]:
+            return
+        short = f"{path}.psk has about {bits:.0f} bits of entropy, below {rule['bits']}"
+        if self.allow_weak_psk or peer.get("allow_weak_psk") is True:
+            peer["allow_weak_psk"] = True
+            self.warnings.append(f"{short}: it can be guessed by anyone who poses as a peer")
+        else:
+            self.errors.append(
+                f"{short}; use one from `openssl rand -base64 24`, "
+                f"or for a lab allow_weak_psk = true or --allow-weak-psk"
+            )
+
+    def _read_psk(self, file: str, path: str) -> str | None:
+        place = self.folder / file
+        try:
+            text = place.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+            mode = place.stat().st_mode
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            self.errors.append(f"{path}.psk_file cannot be read: {place}: {reason}")
+            return None
+        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+            self.warnings.append(f"{place} can be read by other users: chmod 600 {place}")
+        wrong = _why_not(text, schema()["peer"]["psk"])
+        if wrong:
+            self.errors.append(f"{path}.psk_file: its content {wrong}")
+        return text
+
+    def _refuse_legacy(self, peer: Table, path: str) -> None:
+        for proposal in peer["proposals"]:
+            for word, part in zip(proposal.split("-"), schema()["proposal"], strict=True):
+                if word in part["legacy"]:
+                    self.errors.append(
+                        f"{path}.proposals: {word} in {proposal} is a legacy {part['part']}; use "
+                        f"{_or(part['known'])}, or set legacy = true for a peer that has no better"
+                    )
+
+    def _check_together(self, board: Table) -> None:
+        bind = ip_address(board["network"]["bind"])
+        seen: dict[str, str] = {}
+        for name, peer in board["peer"].items():
+            address = ip_address(peer["address"])
+            if address.version != bind.version:
+                self.errors.append(
+                    f"peer.{name}.address is IPv{address.version}, but network.bind ({bind}) is "
+                    f"IPv{bind.version}; give both of one family"
+                )
+            other = seen.setdefault(str(address), name)
+            if other != name:
+                self.errors.append(
+                    f"peer.{name}.address {address} is also that of peer.{other}; the address "
+                    f"chooses the pre-shared key, so each peer needs its own"
+                )
+
+
+def _fill_identities(peer: Table, bind: str) -> None:
+    peer.setdefault("remote_id", peer["address"])
+    if not ip_address(bind).is_unspecified:
+        peer.setdefault("local_id", bind)
+
+
+def _why_not(value: object, spec: Table) -> str | None:
+    """What is wrong with `value`, as the end of a sentence that starts with its key."""
+    kind: str = spec["type"]
+    expected = {"int": int, "bool": bool, "proposals": list}.get(kind, str)
+    if type(value) is not expected:
+        return f"is {_what(value)}; write {_TYPES[expected]}, such as {_sample(kind)}"
+    match value:
+        case int() if kind == "int" and not spec["min"] <= value <= spec["max"]:
+            return f"is {value}; use a whole number from {spec['min']} to {spec['max']}"
+        case list():
+            return _why_not_proposals(value, spec)
+        case str():
+            return _why_not_text(value, kind, spec)
+    return None
+
+
+def _why_not_text(value: str, kind: str, spec: Table) -> str | None:
+    if kind == "choice" and value not in spec["choices"]:
+        later = f" ({_LATER[value]})" if value in spec.get("later", ()) else ""
+        return f"is {_quoted(value)}{later}; use {_or(spec['choices'])}"
+    if kind == "name" and not (0 < len(value) <= spec["max"] and set(value) <= {*_NAME, "."}):
+        return f"is {_quoted(value)}; use 1 to {spec['max']} letters, digits, - _ or ."
+    if kind == "address" and not _is_address(value):
+        return f'is {_quoted(value)}; use an IPv4 or IPv6 address such as "10.9.0.1"'
+    if kind == "identity" and not _is_address(value):
+        return (
+            f"is {_quoted(value)}, {_identity_kind(value)}; with a pre-shared key Main Mode tells "
+            f"peers apart by their address alone (RFC 2409, section 5.4): use an IP address, or "
+            f'certificates (auth = "cert", {_LATER["cert"].split(" ", 1)[1]})'
+        )
+    if kind == "psk":
+        try:
+            size = len(psk.decoded(value))
+        except ValueError as error:
+            return str(error)
+        if not 1 <= size <= spec["max"]:
+            return f"has {size} bytes; use 1 to {spec['max']}"
+    return None
+
+
+def _why_not_proposals(value: list[object], spec: Table) -> str | None:
+    if not 1 <= len(value) <= spec["max"]:
+        return f"has {len(value)} entries; list 1 to {spec['max']} proposals"
+    for proposal in value:
+        wrong = _why_not_proposal(proposal)
+        if wrong:
+            return f"has {_quoted(proposal)}: {wrong}"
+        if value.count(proposal) > 1:
+            return f"has {_quoted(proposal)} twice; keep one"
+    return None
+
+
+def _why_not_proposal(proposal: object) -> str | None:
+    parts = schema()["proposal"]
+    words = proposal.split("-") if isinstance(proposal, str) else []
+    for word in words:
+        if word in schema()["never"]:
+            return f"{word} is never offered, whatever legacy says; take it out"
+    if len(words) != len(parts):
+        return 'write cipher-hash-group, such as "aes256-sha256-modp2048"'
+    for word, part in zip(words, parts, strict=True):
+        if word not in part["known"] + part["legacy"]:
+            return f"{_quoted(word)} is no {part['part']} known here; use {_or(part['known'])}"
+    return None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return "%" not in text and bool(ip_address(text))
+    except ValueError:
+        return False
+
+
+def _identity_kind(text: str) -> str:
+    if "=" in text:
+        return "a distinguished name"
+    return "a user's name" if "@" in text else "a domain name"
+
+
+def _unknown(key: str, path: str, known: list[str], what: str) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean {path}{near[0]}?" if near else f"known: {', '.join(_suggested(known))}"
+    return f"{path}{key} is an unknown {what}; {hint}"
+
+
+def _suggested(keys: list[str]) -> Iterator[str]:
+    return (key for key in keys if key != "allow_weak_psk")
+
+
+def _what(value: object) -> str:
+    """The kind of a value: never the value itself, which may be a secret in the wrong place."""
+    return _TYPES.get(type(value), "a date or time")
+
+
+def _quoted(value: object) -> str:
+    if not isinstance(value, str):
+        return _what(value)
+    return json.dumps(value if len(value) <= 60 else value[:57] + "...", ensure_ascii=False)
+
+
+def _or(words: list[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _sample(kind: str) -> str:
+    samples = {"int": "500", "bool": "true", "proposals": '["aes256-sha256-modp2048"]'}
+    return samples.get(kind, '"..."')
+
+
+def _example(key: str, spec: Table) -> str:
+    sample = {"address": '"10.9.0.1"', "name": '"branch-17"'}
+    return f"{key} = {sample.get(spec['type'], '...')}"
