@@ -248,6 +248,7 @@ class Engine:
 
     def event(self, name, **data):
         data["event"] = name
+        data["t_ms"] = self.clock()
         if len(self._events) < _MAX_EVENTS:
             self._events.append(data)
 

@@ -1,0 +1,72 @@
+"""The serial console: newline-delimited JSON-RPC 2.0, at most 4 KB a line.
+
+Whatever else is on the line (boot messages, half lines, noise) is skipped. Answers and
+notifications never hold a secret: they are built from what is meant to be shown.
+"""
+
+import json
+
+_MAX_LINE = 4096
+_PARSE_ERROR, _INVALID_REQUEST, _UNKNOWN_METHOD, _FAILED = -32700, -32600, -32601, -32000
+
+
+class Refused(Exception):
+    """A method cannot do what was asked; the text says why."""
+
+
+class Console:
+    """`methods`: {name: function(params dict) -> JSON value}; `write(bytes)`: the serial line."""
+
+    def __init__(self, write, methods):
+        self._write = write
+        self._methods = methods
+        self._line = bytearray()
+        self._overlong = False
+
+    def feed(self, data):
+        """Bytes from the serial line; each whole line is answered."""
+        for byte in data:
+            if byte in b"\r\n":
+                line, self._line = self._line, bytearray()
+                overlong, self._overlong = self._overlong, False
+                if overlong:
+                    self._error(None, _PARSE_ERROR, "line longer than 4096 bytes")
+                elif line:
+                    self._answer(line)
+            elif len(self._line) == _MAX_LINE:
+                self._overlong = True
+            else:
+                self._line.append(byte)
+
+    def notify(self, method, params):
+        """A notification to the host."""
+        self._send({"jsonrpc": "2.0", "method": method, "params": params})
+
+    def _answer(self, line):
+        start = line.find(b"{")
+        if start < 0:
+            return
+        try:
+            request = json.loads(line[start:].decode())
+            name = request["method"]
+            params = request.get("params") or {}
+            number = request.get("id")
+        except (ValueError, KeyError, AttributeError, TypeError, UnicodeError):
+            return self._error(None, _PARSE_ERROR, "not a JSON-RPC request")
+        method = self._methods.get(name) if isinstance(name, str) else None
+        if method is None:
+            return self._error(number, _UNKNOWN_METHOD, "unknown method")
+        if not isinstance(params, dict):
+            return self._error(number, _INVALID_REQUEST, "params is not an object")
+        try:
+            result = method(params)
+        except Refused as refused:
+            return self._error(number, _FAILED, str(refused))
+        if number is not None:
+            self._send({"jsonrpc": "2.0", "id": number, "result": result})
+
+    def _error(self, number, code, text):
+        self._send({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": text}})
+
+    def _send(self, value):
+        self._write(json.dumps(value).encode() + b"\n")

@@ -1,0 +1,51 @@
+"""What the agent asks of a port, on MicroPython's unix port and on the ESP32 family.
+
+A port has ticks_ms(), read_serial(), write_serial(data), wait(ms, socket) and reset(). Here the
+serial line is the interpreter's standard input and output.
+"""
+
+import select
+import sys
+import time
+
+ticks_ms = time.ticks_ms
+
+_poll = select.poll()
+_poll.register(sys.stdin, select.POLLIN)
+_watched = []
+
+
+def read_serial():
+    """What has come over the serial line; b"" where nothing has."""
+    data = bytearray()
+    while len(data) < 512 and _serial_ready():
+        byte = sys.stdin.buffer.read(1)
+        if not byte:
+            raise SystemExit  # the line is gone for good: the terminal was closed
+        data.extend(byte)
+    return data
+
+
+def _serial_ready():
+    for found in _poll.ipoll(0):
+        if found[0] is sys.stdin:
+            return True
+    return False
+
+
+def write_serial(data):
+    """Write the whole of `data`."""
+    sys.stdout.buffer.write(data)
+
+
+def wait(ms, socket=None):
+    """Wait until the serial line or `socket` has something, at most `ms`."""
+    if socket is not None and socket not in _watched:
+        _watched.append(socket)
+        _poll.register(socket, select.POLLIN)
+    _poll.poll(ms)
+
+
+def reset():
+    """Start the program anew."""
+    raise SystemExit

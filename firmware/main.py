@@ -1,0 +1,5 @@
+"""Started at boot: runs the agent."""
+
+from agent import run
+
+run.main()
