@@ -30,7 +30,7 @@ def _micropython() -> str:
 
     try:
         unixboard.interpreter()
-    except unixboard.InterpreterMissing as error:
+    except unixboard.InterpreterMissingError as error:
         return str(error)
     return ""
 

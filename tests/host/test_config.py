@@ -188,7 +188,7 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     with pytest.raises(config.ConfigError, match="No such file"):
         config.load(path)
-    path.write_text(f'[peer.hq]\nport = {CANARY}\n')
+    path.write_text(f"[peer.hq]\nport = {CANARY}\n")
     with pytest.raises(config.ConfigError, match=r"c\.toml: not TOML: .*line 2") as caught:
         config.load(path)
     assert CANARY not in str(caught.value)

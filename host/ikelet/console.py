@@ -1,0 +1,195 @@
+"""The board's console: newline-delimited JSON-RPC 2.0 over a Link.
+
+A reader thread sorts what the board sends: answers go to the caller that waits for them,
+notifications to a queue, and everything else (log lines, tracebacks, half lines after a reset) to
+`noise`. At most 4096 bytes make a line; what is longer is dropped up to its end, and counted.
+"""
+
+import itertools
+import json
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ikelet.errors import IkeletError
+from ikelet.links import Link, LinkError
+
+MAX_LINE = 4096
+_START = b'{"jsonrpc"'
+
+Params = dict[str, Any]
+Notification = tuple[str, Params]
+
+
+class ConsoleError(IkeletError):
+    """The board refused a call; `code` is JSON-RPC's."""
+
+    def __init__(self, method: str, code: int, message: str) -> None:
+        super().__init__(f"{method}: {message}")
+        self.code = code
+
+
+class ConsoleTimeoutError(IkeletError):
+    """The board did not answer in time."""
+
+
+class LineSplitter:
+    """Bytes to lines, whatever the pieces; lines that are too long are counted, not kept."""
+
+    def __init__(self) -> None:
+        self.overlong = 0
+        self._rest = bytearray()
+        self._skipping = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        *lines, last = data.split(b"\n")
+        for line in lines:
+            whole = bytes(self._rest) + line
+            skipped, self._skipping = self._skipping, False
+            self._rest.clear()
+            if not skipped and len(whole) <= MAX_LINE:
+                yield whole.rstrip(b"\r")
+            elif not skipped:
+                self.overlong += 1
+        if not self._skipping:
+            self._rest += last
+            if len(self._rest) > MAX_LINE:
+                self.overlong += 1
+                self._skipping = True
+                self._rest.clear()
+
+
+def decode(line: bytes) -> dict[str, Any] | None:
+    """The JSON-RPC object in a line, also behind the half line that a reset left; None if none."""
+    for part in (line, line[max(0, line.rfind(_START)) :]):
+        try:
+            value = json.loads(part)
+        except ValueError:
+            continue
+        if isinstance(value, dict) and value.get("jsonrpc") == "2.0":
+            return value
+    return None
+
+
+class Console:
+    """A JSON-RPC client. Its thread ends with close() or with the link.
+
+    `on_notification`, where given, is called from that thread instead of the queue being fed.
+    """
+
+    def __init__(
+        self, link: Link, on_notification: Callable[[str, Params], None] | None = None
+    ) -> None:
+        self.link = link
+        self.noise: deque[str] = deque(maxlen=200)
+        self.notifications: queue.Queue[Notification] = queue.Queue()
+        self._on_notification = on_notification or (lambda m, p: self.notifications.put((m, p)))
+        self._answers: dict[int, queue.Queue[dict[str, Any] | None]] = {}
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()
+        self._splitter = LineSplitter()
+        self._closed = threading.Event()
+        self._gone = ""
+        self._thread = threading.Thread(target=self._read, name="console", daemon=True)
+        self._thread.start()
+
+    @property
+    def gone(self) -> str:
+        """Why the link ended; "" while it holds."""
+        return self._gone
+
+    @property
+    def overlong(self) -> int:
+        """How many lines were dropped because they were too long."""
+        return self._splitter.overlong
+
+    def call(self, method: str, params: Params | None = None, timeout: float = 10.0) -> Any:
+        """The result of a method; ConsoleError, ConsoleTimeoutError, LinkError."""
+        number = next(self._ids)
+        answer: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._answers[number] = answer
+        try:
+            self._send({"id": number, "method": method, "params": params or {}})
+            reply = answer.get(timeout=timeout)
+        except queue.Empty:
+            raise ConsoleTimeoutError(
+                f"the board did not answer {method} within {timeout:g} s"
+            ) from None
+        finally:
+            del self._answers[number]
+        if reply is None:
+            raise LinkError(self._gone)
+        if "error" in reply:
+            error = reply["error"] if isinstance(reply["error"], dict) else {}
+            code, message = error.get("code", 0), error.get("message", "refused")
+            raise ConsoleError(method, code, str(message))
+        return reply.get("result")
+
+    def notify(self, method: str, params: Params) -> None:
+        """Send a notification: no answer comes."""
+        self._send({"method": method, "params": params})
+
+    def next(self, timeout: float) -> Notification | None:
+        """The next notification (method, params), or None when none came in time; LinkError."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                # In short steps: a link that ends must not go unnoticed for the whole timeout.
+                return self.notifications.get(timeout=max(0.0, min(left, 0.2)))
+            except queue.Empty:
+                if self._gone:
+                    raise LinkError(self._gone) from None
+                if left <= 0:
+                    return None
+
+    def close(self) -> None:
+        """End the thread and close the link. May be called more than once."""
+        self._closed.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout=5)
+        self.link.close()
+
+    def __enter__(self) -> "Console":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        line = json.dumps({"jsonrpc": "2.0", **message}, separators=(",", ":")).encode()
+        if len(line) > MAX_LINE:
+            raise IkeletError(f"a line of {len(line)} bytes is more than the board takes")
+        with self._lock:
+            self.link.write(line + b"\n")
+
+    def _read(self) -> None:
+        try:
+            while not self._closed.is_set():
+                for line in self._splitter.feed(self.link.read(0.1)):
+                    self._dispatch(line)
+        except LinkError as error:
+            self._gone = str(error)
+        else:
+            self._gone = f"{self.link.url} was closed"
+        for answer in list(self._answers.values()):
+            answer.put(None)
+
+    def _dispatch(self, line: bytes) -> None:
+        message = decode(line)
+        if message is None:
+            if line.strip():
+                self.noise.append(line.decode(errors="replace"))
+        elif "method" in message:
+            params = message.get("params")
+            self._on_notification(
+                str(message["method"]), params if isinstance(params, dict) else {}
+            )
+        else:
+            number = message.get("id")
+            answer = self._answers.get(number) if isinstance(number, int) else None
+            if answer is not None:
+                answer.put(message)

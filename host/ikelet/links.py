@@ -1,0 +1,81 @@
+"""Links: the byte stream to a board, opened by URL.
+
+A URL is a device (/dev/ttyUSB0, COM3, a PTY), or one that pyserial knows: socket://host:port,
+rfc2217://host:port.
+"""
+
+from typing import Protocol
+
+import serial
+
+from ikelet.errors import IkeletError
+
+BAUD = 115200
+
+
+class LinkError(IkeletError):
+    """The link cannot be opened, or is gone."""
+
+
+class Link(Protocol):
+    """A byte stream to a board."""
+
+    url: str
+
+    def read(self, timeout: float) -> bytes:
+        """What has come, waiting at most `timeout` seconds; b"" for nothing; LinkError."""
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`; LinkError."""
+
+    def close(self) -> None: ...
+
+
+class SerialLink:
+    """A Link through pyserial."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self._port = serial.serial_for_url(url, baudrate=BAUD, timeout=0, write_timeout=10)
+        except (serial.SerialException, OSError, ValueError) as error:
+            raise LinkError(f"cannot open {url}: {_reason(error)}") from error
+
+    def read(self, timeout: float) -> bytes:
+        try:
+            self._port.timeout = timeout
+            first = self._port.read(1)
+            return first + self._port.read(self._port.in_waiting) if first else b""
+        except (serial.SerialException, OSError, TypeError) as error:
+            # pyserial raises TypeError when the port is closed by another thread in a read.
+            raise LinkError(f"{self.url} is gone: {_reason(error)}") from error
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._port.write(data)
+        except serial.SerialTimeoutException as error:
+            raise LinkError(f"{self.url}: the board does not read") from error
+        except (serial.SerialException, OSError) as error:
+            raise LinkError(f"{self.url} is gone: {_reason(error)}") from error
+
+    def close(self) -> None:
+        self._port.close()
+
+
+def open_link(url: str) -> Link:
+    """The Link that `url` names; LinkError says why it cannot be had."""
+    return SerialLink(url)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) or getattr(error, "errno", None) == 2:
+        return "there is no such device"
+    if isinstance(error, PermissionError) or getattr(error, "errno", None) == 13:
+        return "no permission (on Linux, join the device's group: dialout or uucp)"
+    if (
+        isinstance(error, OSError)
+        and error.strerror
+        and not isinstance(error, serial.SerialException)
+    ):
+        return error.strerror
+    return str(error).removeprefix("[Errno ").strip()
