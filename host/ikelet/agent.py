@@ -1,0 +1,213 @@
+"""An agent on a board, as the host sees it: start it, bring a peer up, learn how that ended."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ikelet import boards, build, links
+from ikelet.boards import Board
+from ikelet.config import Config
+from ikelet.console import Console, Params
+from ikelet.errors import IkeletError, MisuseError
+from ikelet.links import LinkError
+
+Event = dict[str, Any]
+
+BOOT_DEADLINE = 20.0
+CALL_DEADLINE = 10.0
+# How long an unauthenticated refusal is given to turn out to be somebody's forgery.
+_GRACE = 1.0
+_STATUS_NOTIFIES = ("CONNECTED", "INITIAL-CONTACT", "REPLAY-STATUS", "RESPONDER-LIFETIME")
+
+
+class AgentError(IkeletError):
+    """The agent does not run; `code` is the board's own word for the reason."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class AgentMisuseError(AgentError, MisuseError):
+    """The agent does not run because of what it was given."""
+
+
+@dataclass
+class Outcome:
+    """How bringing a peer up ended: what the last line of --json holds."""
+
+    peer: str
+    role: str
+    established: bool = False
+    reason: str = ""
+    cookies: dict[str, str] | None = None
+    suite: str | None = None
+    lifetime: int | None = None
+    engines: dict[str, Any] = field(default_factory=dict)
+    timings_ms: dict[str, Any] = field(default_factory=dict)
+    heap: dict[str, Any] = field(default_factory=dict)
+
+    def as_event(self) -> Event:
+        values = vars(self)
+        if self.established:
+            values = {key: value for key, value in values.items() if key != "reason"}
+        return {"event": "result", **values}
+
+
+class Agent:
+    """A running agent. `on_event` is told every event of the board, in order."""
+
+    def __init__(
+        self, board: Board, config: Config, on_event: Callable[[Event], None] | None = None
+    ) -> None:
+        self.board = board
+        self.config = config
+        self._on_event = on_event
+        files = build.files(board) | {"config.json": json.dumps(config.board).encode()}
+        self._running = boards.runner(board).start(board, files)
+        self._console: Console | None = None
+        try:
+            self._console = Console(links.open_link(self._running.url))
+            self.boot = self._await_boot()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def console(self) -> Console:
+        assert self._console is not None
+        return self._console
+
+    def bring_up(self, peer: str, timeout: float) -> Outcome:
+        """Initiate, or as responder wait for the peer to; returns once it is decided."""
+        outcome = Outcome(peer, self.config.peers[peer]["role"])
+        if outcome.role == "initiator":
+            self.call("up", {"peer": peer})
+        outcome.reason = self._follow(outcome, timeout)
+        outcome.established = not outcome.reason
+        counters = self.call("counters")
+        outcome.engines, outcome.heap = counters["engines"], counters["heap"]
+        return outcome
+
+    def status(self) -> dict[str, Any]:
+        result: dict[str, Any] = self.call("status")
+        return result
+
+    def hold(self, peer: str, seconds: float) -> str:
+        """Keep an SA for `seconds`; why it went before, or "" when it did not."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            event = self._next_event(left)
+            if event and event["event"] == "deleted" and event.get("peer") == peer:
+                return "the peer took it down" if event.get("by") == "peer" else "it expired"
+        return ""
+
+    def call(self, method: str, params: Params | None = None) -> Any:
+        """A method of the board's console."""
+        try:
+            return self.console.call(method, params, CALL_DEADLINE * self.board.slowness)
+        except LinkError as error:
+            raise self._death() from error
+
+    def stop(self) -> None:
+        """Take the SAs down, so that the peers' go too, and end the board."""
+        if self._console:
+            if not self._console.gone and not self._running.ended():
+                self._say_goodbye()
+            self._console.close()
+        self._running.stop()
+
+    def __enter__(self) -> "Agent":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def _say_goodbye(self) -> None:
+        try:
+            for peer in self.config.peers:
+                self.console.call("down", {"peer": peer}, timeout=2 * self.board.slowness)
+        except IkeletError:
+            # Already on the way out: a board that does not answer is ended all the same.
+            pass
+        while not self.console.notifications.empty():
+            self._next_event(0)
+
+    def _await_boot(self) -> Event:
+        deadline = time.monotonic() + BOOT_DEADLINE * self.board.slowness
+        while (left := deadline - time.monotonic()) > 0:
+            event = self._next_event(left)
+            if event and event["event"] == "boot":
+                return event
+            if event and event["event"] == "fatal":
+                code, reason = str(event.get("code")), str(event.get("reason"))
+                raise (AgentMisuseError if code in _MISUSE else AgentError)(reason, code)
+        said = f"; it said last: {self.console.noise[-1]}" if self.console.noise else ""
+        raise AgentError(f"{self.board.name} did not start the agent in time{said}", "no-boot")
+
+    def _follow(self, outcome: Outcome, timeout: float) -> str:
+        """Read events until the outcome is known; the reason of a failure, or ""."""
+        deadline = time.monotonic() + timeout
+        last: Event = {}
+        refused = ""
+        while (left := deadline - time.monotonic()) > 0:
+            event = self._next_event(left)
+            if event is None or event.get("peer") != outcome.peer:
+                continue
+            match event["event"]:
+                case "message":
+                    last, refused = event, ""
+                    deadline = max(deadline, time.monotonic() + 0.1)
+                case "established":
+                    for key in ("role", "cookies", "suite", "lifetime", "timings_ms"):
+                        setattr(outcome, key, event.get(key))
+                    return ""
+                case "failed":
+                    return str(event.get("reason"))
+                case "notify" if event.get("type") not in _STATUS_NOTIFIES and not refused:
+                    refused = f"the peer answered {event.get('type')}"
+                    if not event.get("authenticated"):
+                        refused += " (not authenticated)"
+                        deadline = min(deadline, time.monotonic() + _GRACE)
+        return refused or self._silence(outcome, last, timeout)
+
+    def _silence(self, outcome: Outcome, last: Event, timeout: float) -> str:
+        peer = self.config.peers[outcome.peer]
+        where = f"{peer['address']} port {peer['port']}"
+        number = last.get("number", 0)
+        if number == 0:
+            return f"{outcome.peer} ({where}) did not initiate within {timeout:g} s"
+        short = f"no answer to message {number} within {timeout:g} s"
+        if last.get("direction") == "in":
+            return f"nothing came of message {number} within {timeout:g} s"
+        if number == 1:
+            return f"{short}: is there a gateway at {where} that knows {peer.get('local_id')}?"
+        if number in (4, 5):
+            return f"{short}: do the pre-shared keys differ?"
+        return short
+
+    def _next_event(self, timeout: float) -> Event | None:
+        """The board's next event, which `on_event` has been told, or None."""
+        try:
+            found = self.console.next(timeout)
+        except LinkError as error:
+            raise self._death() from error
+        if found is None or found[0] != "event" or "event" not in found[1]:
+            return None
+        if self._on_event:
+            self._on_event(found[1])
+        return found[1]
+
+    def _death(self) -> AgentError:
+        """The board's end in one line: the last exception it printed, else how it ended."""
+        deadline = time.monotonic() + 1
+        while not (ended := self._running.ended()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        last = next((line for line in reversed(self.console.noise) if line.strip()), "")
+        said = f": {last}" if last else ""
+        return AgentError(f"{self.board.name}: {ended or self.console.gone}{said}", "dead")
+
+
+_MISUSE = ("bad-configuration", "not-provisioned")

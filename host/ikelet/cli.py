@@ -1,0 +1,229 @@
+"""The `ikelet` command. Exit codes: 0 done, 1 it failed, 2 misuse, 130 interrupted."""
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from ikelet import __version__, boards
+from ikelet.errors import IkeletError, MisuseError
+from ikelet.show import JsonShow, Show, TextShow
+
+_TIMEOUT = click.FloatRange(min=0.1)
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
+_board_option = click.option(
+    "--board", "board_name", default="unix", show_default=True, help="See `ikelet boards`."
+)
+
+
+class Commands(click.Group):
+    """Lists the commands in the order in which a user meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(self.commands)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ikelet")
+def ikelet() -> None:
+    """IKEv1 Main Mode for ESP32-class boards: run it, drive it, test it.
+
+    \b
+    Examples:
+      ikelet demo                           see phase 1 come up, on this machine alone
+      ikelet demo --peer strongswan         the same with strongSwan's charon
+      ikelet up branch.toml --board unix    bring a configured agent up
+      ikelet boards                         what can be used here, and what is missing
+    """
+
+
+@ikelet.command()
+@_board_option
+@click.option(
+    "--peer",
+    type=click.Choice(["builtin", "strongswan"]),
+    default="builtin",
+    show_default=True,
+    help="The gateway to talk to.",
+)
+@click.option("--timeout", type=_TIMEOUT, default=30.0, show_default=True, metavar="S")
+@_json_option
+def demo(board_name: str, peer: str, timeout: float, as_json: bool) -> int:
+    """Boot an agent and a gateway and bring phase 1 up between them.
+
+    \b
+    Examples:
+      ikelet demo
+      ikelet demo --peer strongswan --json
+    """
+    from ikelet import demo as it
+
+    with _show(as_json) as show:
+        outcome = it.run(boards.find(board_name), peer, timeout, show)
+        return _end(show, outcome.as_event())
+
+
+@ikelet.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@_board_option
+@click.option("--peer", "peer_name", help="Which [peer.NAME], where there are several.")
+@click.option(
+    "--timeout", type=_TIMEOUT, default=60.0, show_default=True, metavar="S", help="Then give up."
+)
+@click.option(
+    "--hold",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    metavar="S",
+    help="Keep the SA so long before taking it down.",
+)
+@click.option(
+    "--allow-weak-psk", is_flag=True, help="For a lab: accept a key that can be guessed."
+)
+@_json_option
+def up(
+    config: Path,
+    board_name: str,
+    peer_name: str | None,
+    timeout: float,
+    hold: float,
+    allow_weak_psk: bool,
+    as_json: bool,
+) -> int:
+    """Bring the agent of CONFIG (TOML) up on a board.
+
+    As initiator it calls the peer; as responder it waits for the peer to call. Exit code 0 once
+    the SA is established, 1 with the reason otherwise. The SA is deleted at the end.
+
+    \b
+    Examples:
+      ikelet up branch.toml --timeout 30
+      ikelet up branch.toml --hold 3600 --json
+    """
+    from ikelet import up as it
+
+    given = _configuration(config, allow_weak_psk)
+    name = it.choose_peer(given, peer_name)
+    with _show(as_json) as show:
+        outcome = it.run(boards.find(board_name), given, name, timeout, hold, show)
+        return _end(show, outcome.as_event())
+
+
+@ikelet.command(name="boards")
+@_json_option
+def list_boards(as_json: bool) -> int:
+    """List every board, and why it is or is not usable here."""
+    rows = [(board, boards.usable(board)) for board in boards.load_all().values()]
+    for board, why in rows:
+        if as_json:
+            row = {"name": board.name, "title": board.title, "kind": board.kind}
+            print(json.dumps({"event": "board", **row, "usable": not why, "reason": why}))
+            continue
+        mark, colour = ("no ", "red") if why else ("yes", "green")
+        click.echo(f"{board.name:<14} {click.style(mark, fg=colour)}  {board.title}")
+        if why:
+            click.echo(f"{'':<14}      {why}")
+    return 0
+
+
+@ikelet.command()
+@click.option("--port", "url", help="A serial device or a URL such as socket://host:port.")
+@click.option("--board", "board_name", help="Boot this board with CONFIG, and ask it.")
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--allow-weak-psk", is_flag=True, help="For a lab: accept a key that can be guessed."
+)
+def status(
+    url: str | None, board_name: str | None, config: Path | None, allow_weak_psk: bool
+) -> int:
+    """Print an agent's status as JSON: peers, engines, self-test, drops, heap.
+
+    \b
+    Examples:
+      ikelet status --port /dev/ttyUSB0
+      ikelet status --board unix branch.toml
+    """
+    from ikelet import status as it
+
+    if (url is None) == (board_name is None):
+        raise MisuseError("say where the agent is: --port PORT, or --board BOARD CONFIG")
+    if url is not None:
+        answer = it.of_port(url)
+    else:
+        if config is None:
+            raise MisuseError("--board boots a board and needs a CONFIG for it")
+        assert board_name is not None
+        answer = it.of_board(boards.find(board_name), _configuration(config, allow_weak_psk))
+    click.echo(json.dumps(answer, indent=2))
+    return 0
+
+
+def _configuration(path: Path, allow_weak_psk: bool) -> Any:
+    from ikelet import config
+
+    given = config.load(path, allow_weak_psk=allow_weak_psk)
+    for warning in given.warnings:
+        _complain(f"warning: {warning}")
+    return given
+
+
+@contextlib.contextmanager
+def _show(as_json: bool) -> Iterator[Show]:
+    """The show of a command. With --json a failure is a result object too."""
+    show: Show = JsonShow() if as_json else TextShow()
+    try:
+        yield show
+    except IkeletError as error:
+        if as_json:
+            show.result({"event": "result", "established": False, "reason": str(error)})
+        raise
+    finally:
+        show.close()
+
+
+def _end(show: Show, result: dict[str, Any]) -> int:
+    show.result(result)
+    if result["established"]:
+        return 0
+    _complain(result["reason"])
+    return 1
+
+
+def _complain(message: str) -> None:
+    for line in message.splitlines():
+        click.echo(f"ikelet: {line}", err=True)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """A polite kill is cleaned up after like Ctrl-C."""
+    del frame
+    raise SystemExit(128 + number)
+
+
+def main() -> None:
+    """Entry point. What the user can mend is one line on stderr, never a stack trace."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminated)
+    try:
+        sys.exit(ikelet.main(standalone_mode=False))
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        sys.exit(130)
+    except click.ClickException as error:
+        _complain(error.format_message())
+        sys.exit(2)
+    except IkeletError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `ikelet ... | head`.
+        sys.stderr.close()
+        sys.exit(141)
