@@ -334,4 +334,6 @@ def _network_reason(error, address, port):
         125: ("no-such-address", "network.bind: %s is no address of this device" % address),
         13: ("port-forbidden", "no permission to use UDP port %d; take one above 1023" % port),
     }
-    return known.get(error.errno, ("no-network", "cannot open %s: error %d" % (where, error.errno)))
+    return known.get(
+        error.errno, ("no-network", "cannot open %s: error %d" % (where, error.errno))
+    )

@@ -18,6 +18,7 @@ _MAX_SAS = 24
 _MAX_HALF_OPEN_PER_PEER = 4
 _MAX_EVENTS = 48
 _NOTIFY_INTERVAL_MS = 1000
+_NO_HINT = ("duplicate", "unauthenticated-informational")  # say nothing about why it fails
 
 
 class Misuse(Exception):
@@ -115,12 +116,12 @@ class Engine:
             raise Drop("bad-message-id", R.NOTIFY["INVALID-MESSAGE-ID"])
         if header.auth_only and self.strict:
             raise Drop("bad-flags", R.NOTIFY["INVALID-FLAGS"])
-        digest = self.hal.hash("sha256", datagram)
-        if sa is None:
-            if header.cky_r != wire.ZERO_COOKIE:
-                raise Drop("unknown-cookie", R.NOTIFY["INVALID-COOKIE"])
-            self._first_message(header, datagram, digest, path, now)
+        if header.cky_r == wire.ZERO_COOKIE:  # only message 1 has none
+            self._first_message(header, datagram, path, now)
             return
+        if sa is None:
+            raise Drop("unknown-cookie", R.NOTIFY["INVALID-COOKIE"])
+        digest = self._digest(datagram)
         if sa.replay.is_duplicate(digest):
             sa.repeat()
             raise Drop("duplicate")
@@ -129,8 +130,12 @@ class Engine:
         else:
             self._process(sa, header, datagram, digest, now)
 
-    def _first_message(self, header, datagram, digest, path, now):
+    def _first_message(self, header, datagram, path, now):
         """Message 1, as responder: a new SA, unless it repeats one or there are too many."""
+        peer = self._peer_at(path)
+        if peer.role != "responder":
+            raise Drop("not-responder")
+        digest = self._digest(datagram)
         half_open = 0
         for sa in self.sas:
             if sa.initiator or sa.path[2:] != path[2:]:
@@ -143,9 +148,6 @@ class Engine:
                 sa.repeat()
                 raise Drop("duplicate")
             half_open += sa.state != "ESTABLISHED"
-        peer = self._peer_at(path)
-        if peer.role != "responder":
-            raise Drop("not-responder")
         if half_open >= _MAX_HALF_OPEN_PER_PEER:
             raise Drop("too-many-half-open")
         if len(self.sas) >= _MAX_SAS:
@@ -302,8 +304,11 @@ class Engine:
         cookie = self.hal.hash("sha256", self._cookie_secret, text.encode())[:8]
         return cookie if cookie != wire.ZERO_COOKIE else self._cookie(path, now)
 
+    def _digest(self, datagram):
+        return self.hal.hash("sha256", datagram)
+
     def _drop(self, sa, drop, path):
-        if sa is not None and drop.reason != "duplicate":
+        if sa is not None and drop.reason not in _NO_HINT:
             sa.hint = "last dropped: " + drop.reason
         if self.drops.count(drop.reason):
             data = {"from": "%s:%d" % (path[2], path[3])}

@@ -37,7 +37,7 @@ def _authenticated(engine, sa, header, datagram):
     """[(type, body)] behind the HASH(1) payload of an encrypted informational message."""
     iv = keys.exchange_iv(engine.hal, sa.suite, sa.iv, header.msgid)
     chain, _ = sa.decrypt(memoryview(datagram)[wire.HEADER : header.length], iv)
-    found = wire.payloads(chain, header.first, R.CIPHERS[sa.suite.cipher][3])
+    found = sa.payloads(chain, header.first, True)
     if not found or found[0][0] != R.HASH:
         raise Drop("missing-payload", R.NOTIFY["PAYLOAD-MALFORMED"])
     start = 4 + len(found[0][1])

@@ -131,7 +131,7 @@ class Sa:
         if encrypted:
             self.derive()
             content, last = self.decrypt(content, self.iv)
-        found = wire.payloads(content, header.first, self._block() if encrypted else 0)
+        found = self.payloads(content, header.first, encrypted)
         parts = _sort(found, number)
         try:
             reply, carries, answer = getattr(self, "_handle_" + handler)(parts)
@@ -149,6 +149,15 @@ class Sa:
             self._send(number + 1, reply, now, answer)
         if following == "ESTABLISHED":
             self._established(now)
+
+    def payloads(self, content, first, encrypted):
+        """The payloads of a message; where a plaintext makes no chain, the keys differ."""
+        if not encrypted:
+            return wire.payloads(content, first)
+        try:
+            return wire.payloads(content, first, self._block())
+        except Drop:
+            raise Drop("undecipherable", R.NOTIFY["PAYLOAD-MALFORMED"])
 
     def repeat(self):
         """The last request came again: repeat the reply, a bounded number of times."""
@@ -182,7 +191,7 @@ class Sa:
         return self.state == "MAIN_R2" and self.x is not None
 
     def decrypt(self, content, iv):
-        """(payload chain as a memoryview, last ciphertext block)."""
+        """(plaintext as a memoryview, last ciphertext block)."""
         if not len(content) or len(content) % self._block():
             raise Drop("bad-ciphertext-length", R.NOTIFY["PAYLOAD-MALFORMED"])
         plain, last = keys.crypt(self.engine.hal, self.suite, self.ka, iv, content, False)
@@ -241,6 +250,8 @@ class Sa:
             raise Drop("bad-ke-length", R.NOTIFY["INVALID-KEY-INFORMATION"])
         if not 1 < int.from_bytes(value, "big") < int.from_bytes(prime, "big") - 1:
             raise Drop("bad-ke-value", R.NOTIFY["INVALID-KEY-INFORMATION"])
+        if value == self.g_xi:
+            raise Drop("reflected", R.NOTIFY["INVALID-KEY-INFORMATION"])
         if not 8 <= len(nonce) <= 256:
             raise Drop("bad-nonce-length", R.NOTIFY["PAYLOAD-MALFORMED"])
         return value, nonce

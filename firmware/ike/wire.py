@@ -156,9 +156,7 @@ def transform(number, attrs, more):
     """A transform payload, KEY_IKE (RFC 2408 section 3.6; RFC 2407 section 4.4.2)."""
     content = b"".join([attribute(kind, value) for kind, value in attrs])
     return (
-        struct.pack(
-            "!BBHBBH", R.TRANSFORM if more else 0, 0, 8 + len(content), number, 1, 0
-        )
+        struct.pack("!BBHBBH", R.TRANSFORM if more else 0, 0, 8 + len(content), number, 1, 0)
         + content
     )
 
