@@ -1,0 +1,28 @@
+"""What the agent asks of a port, on the bare-metal board qemu-rv32.
+
+The board's module `virt` has the serial line and the clock; there is neither time nor select.
+"""
+
+import virt  # type: ignore[import-not-found]  # the board has it
+
+ticks_ms = virt.ticks_ms
+write_serial = virt.write
+reset = virt.reset
+
+_buffer = bytearray(256)
+_view = memoryview(_buffer)
+
+
+def read_serial():
+    """What has come over the serial line; b"" where nothing has. Valid until the next call."""
+    count = virt.readinto(_buffer)
+    if not count:
+        return b""
+    if _buffer.find(b"\x03", 0, count) >= 0:
+        raise KeyboardInterrupt  # no interrupt handler does it here
+    return _view[:count]
+
+
+def wait(ms, _socket=None):
+    """Sleep until the serial line has something, at most `ms`."""
+    virt.wait(ms)

@@ -1,0 +1,1 @@
+"""Boards that are emulated by QEMU: what they run, and how to drive them."""
