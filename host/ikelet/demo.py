@@ -84,7 +84,7 @@ def _negotiate(
         ours, theirs = given.board["network"], given.peers["gateway"]
         show.opening(
             [
-                ("agent", f"{board.title}, {board.heap // 1024} KB heap, ready in {took:.1f} s"),
+                ("agent", f"{board.title}, {board.heap // 1024} KB heap, started in {took:.1f} s"),
                 ("", f"initiator {ours['bind']} port {ours['port']}"),
                 ("peer", _PEERS[kind]),
                 ("", f"responder {theirs['address']} port {theirs['port']}"),

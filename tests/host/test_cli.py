@@ -1,0 +1,346 @@
+"""The command as a user meets it: exit codes, one line for each mistake, nothing left behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from capabilities import require
+
+from ikelet import demo
+from ikelet.peers import PeerConfig
+from ikelet.peers.builtin import BuiltinPeer
+
+pytestmark = pytest.mark.xdist_group("cli")
+
+KEY = "canary-q9Vd-2mXr7_LtZw4.Kc8"
+OTHER_KEY = b"z7Rk-9bWq3_NpYs6.Hd1"
+COMMAND = [sys.executable, "-m", "ikelet"]
+
+
+@dataclass
+class Ran:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def result(self) -> dict[str, Any]:
+        return self.events[-1]
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Commands get a temporary folder of their own, which must be empty in the end."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    yield folder
+    assert list(folder.iterdir()) == []
+
+
+def _environment(**changes: str) -> dict[str, str]:
+    return os.environ | changes
+
+
+def _ran(code: int, out: str, err: str, as_json: bool) -> Ran:
+    assert "Traceback" not in out + err
+    assert KEY not in out + err
+    events = [json.loads(line) for line in out.splitlines()] if as_json else []
+    return Ran(code, out, err, events)
+
+
+def run(*arguments: str | Path, timeout: float = 60, **environment: str) -> Ran:
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=_environment(**environment),
+        stdin=subprocess.DEVNULL,
+    )
+    return _ran(done.returncode, done.stdout, done.stderr, "--json" in arguments)
+
+
+def write(folder: Path, remote: int, port: int | None = None, **peer: object) -> Path:
+    """A configuration for loopback; `peer` overrides keys of the one peer."""
+    keys = {
+        "address": "127.0.0.1",
+        "port": remote,
+        "psk": KEY,
+        "retransmit": "fast",
+        "proposals": ["aes128-sha256-modp2048"],
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in (keys | peer).items()]
+    path = folder / "agent.toml"
+    network = f'[network]\nbind = "127.0.0.1"\nport = {port or demo.free_port()}\n'
+    path.write_text('[device]\nname = "t"\n' + network + "[peer.hq]\n" + "\n".join(lines))
+    return path
+
+
+def gateway(**changes: Any) -> BuiltinPeer:
+    settings: dict[str, Any] = {
+        "psk": KEY.encode(),
+        "remote_id": "127.0.0.1",
+        "proposals": ["aes128-sha256-modp2048"],
+    }
+    return BuiltinPeer(PeerConfig(**(settings | changes)))
+
+
+class TestDemo:
+    def test_json(self) -> None:
+        require("micropython")
+        ran = run("demo", "--json")
+        assert (ran.code, ran.err) == (0, "")
+        messages = [event for event in ran.events if event["event"] == "message"]
+        assert [(m["number"], m["direction"]) for m in messages] == [
+            (1, "out"), (2, "in"), (3, "out"), (4, "in"), (5, "out"), (6, "in"),
+        ]  # fmt: skip
+        result = ran.result
+        assert (result["event"], result["established"]) == ("result", True)
+        assert "reason" not in result
+        assert (result["role"], result["suite"]) == ("initiator", "aes256-sha256-modp2048")
+        assert all(len(result["cookies"][side]) == 16 for side in ("initiator", "responder"))
+        assert sum(result["engines"]["modexp"].values()) == 2
+        assert result["timings_ms"]["total"] > 0
+        assert {"free", "used", "high_water"} <= set(result["heap"])
+
+    def test_for_people(self) -> None:
+        require("micropython")
+        ran = run("demo")
+        assert (ran.code, ran.err) == (0, "")
+        assert "\x1b" not in ran.out
+        assert "ESTABLISHED" in ran.out.splitlines()[-2]
+        assert [line for line in ran.out.splitlines() if " HASH" in line]
+
+
+class TestUp:
+    def test_initiator(self, tmp_path: Path) -> None:
+        require("micropython")
+        with gateway() as peer:
+            ran = run("up", write(tmp_path, peer.address[1]), "--json")
+            assert ran.code == 0, ran
+            assert ran.result["peer"] == "hq"
+            assert peer.results[-1].initiator_cookie == ran.result["cookies"]["initiator"]
+            assert peer.wait_event("deleted", 5), "the SA is deleted at the end"
+
+    def test_responder(self, tmp_path: Path) -> None:
+        require("micropython")
+        port = demo.free_port()
+        with gateway(role="initiator", remote=("127.0.0.1", port)) as peer:
+            config = write(tmp_path, peer.address[1], port, role="responder")
+            command = [*COMMAND, "up", str(config), "--json"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None
+                first = process.stdout.readline() + process.stdout.readline()
+                peer.initiate()
+                out = first + process.stdout.read()
+            ran = _ran(process.returncode, out, "", True)
+        assert ran.code == 0, ran
+        assert ran.result["role"] == "responder"
+
+    def test_nobody_there(self, tmp_path: Path) -> None:
+        require("micropython")
+        port = demo.free_port()
+        ran = run("up", write(tmp_path, port), "--timeout", "1", "--json")
+        assert ran.code == 1
+        assert ran.result["established"] is False
+        assert f"is there a gateway at 127.0.0.1 port {port}" in ran.result["reason"]
+        assert ran.err == f"ikelet: {ran.result['reason']}\n"
+
+    def test_nobody_initiates(self, tmp_path: Path) -> None:
+        require("micropython")
+        config = write(tmp_path, 500, role="responder")
+        ran = run("up", config, "--timeout", "0.5", "--json")
+        assert ran.code == 1
+        assert "did not initiate within 0.5 s" in ran.result["reason"]
+
+    def test_other_key_as_initiator(self, tmp_path: Path) -> None:
+        require("micropython")
+        with gateway(psk=OTHER_KEY) as peer:
+            ran = run("up", write(tmp_path, peer.address[1]), "--timeout", "2", "--json")
+        assert ran.code == 1
+        assert "pre-shared keys differ?" in ran.result["reason"]
+
+    def test_other_key_as_responder(self, tmp_path: Path) -> None:
+        require("micropython")
+        port = demo.free_port()
+        settings = {"role": "initiator", "remote": ("127.0.0.1", port), "psk": OTHER_KEY}
+        with gateway(**settings) as peer:
+            config = write(tmp_path, peer.address[1], port, role="responder")
+            command = [*COMMAND, "up", str(config), "--timeout", "2", "--json"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+                assert process.stdout is not None
+                first = process.stdout.readline() + process.stdout.readline()
+                peer.initiate()
+                out = first + process.stdout.read()
+        ran = _ran(process.returncode, out, "", True)
+        assert ran.code == 1
+        assert "pre-shared keys differ?" in ran.result["reason"]
+
+    def test_no_common_proposal(self, tmp_path: Path) -> None:
+        require("micropython")
+        with gateway(proposals=["aes256-sha512-modp4096"]) as peer:
+            ran = run("up", write(tmp_path, peer.address[1]), "--timeout", "10", "--json")
+        assert ran.code == 1
+        assert "NO-PROPOSAL-CHOSEN" in ran.result["reason"]
+
+    def test_port_in_use(self, tmp_path: Path) -> None:
+        require("micropython")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+            ran = run("up", write(tmp_path, 500, port))
+        assert ran.code == 1
+        assert ran.err == f"ikelet: UDP port {port} on 127.0.0.1 is in use\n"
+
+    def test_hold_ends_when_the_peer_deletes(self, tmp_path: Path) -> None:
+        require("micropython")
+        with gateway() as peer:
+            config = write(tmp_path, peer.address[1])
+            command = [*COMMAND, "up", str(config), "--hold", "30", "--json"]
+            with subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            ) as process:
+                assert peer.wait(20).established
+                peer.delete()
+                out, err = process.communicate(timeout=20)
+        ran = _ran(process.returncode, out, err, True)
+        assert ran.code == 1
+        assert ran.result["reason"] == "established, but then the peer took it down"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted(tmp_path: Path, temporary: Path, number: signal.Signals) -> None:
+    """Nothing is left: no interpreter, no flash; an SA that was up is taken down."""
+    require("micropython")
+    with gateway() as peer:
+        config = write(tmp_path, peer.address[1])
+        process = subprocess.Popen(
+            [*COMMAND, "up", str(config), "--hold", "60", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert any(json.loads(line)["event"] == "established" for line in process.stdout)
+        (flash,) = temporary.glob("ikelet-unix-*")
+        process.send_signal(number)
+        _, err = process.communicate(timeout=10)
+        assert process.returncode == 128 + number
+        assert "Traceback" not in err
+        assert peer.wait_event("deleted", 5)
+    assert not flash.exists()
+    assert _processes_in(flash) == []
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """Processes whose working directory is `folder`, which may be gone by now."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            target = os.readlink(link)
+        except OSError:
+            continue
+        if target.startswith(str(folder)):
+            found.append(link.parent.name)
+    return found
+
+
+class TestMisuse:
+    """Exit code 2, and lines that say what would do."""
+
+    def test_configuration(self, tmp_path: Path) -> None:
+        ran = run("up", write(tmp_path, 70000, role="client", local_id="a.example"))
+        assert ran.code == 2
+        lines = ran.err.splitlines()
+        assert len(lines) == 3
+        assert all(line.startswith(f"ikelet: {tmp_path}/agent.toml: peer.hq.") for line in lines)
+
+    def test_configuration_that_is_not_there(self, tmp_path: Path) -> None:
+        ran = run("up", tmp_path / "absent.toml")
+        assert ran.code == 2
+        assert ran.err == f"ikelet: {tmp_path}/absent.toml: No such file or directory\n"
+
+    def test_weak_key(self, tmp_path: Path) -> None:
+        config = write(tmp_path, demo.free_port(), psk="weak")
+        assert "--allow-weak-psk" in run("up", config).err
+        require("micropython")
+        ran = run("up", config, "--allow-weak-psk", "--timeout", "0.5")
+        assert ran.code == 1
+        assert "ikelet: warning: " in ran.err
+
+    def test_board(self) -> None:
+        ran = run("demo", "--board", "unxi")
+        assert (ran.code, ran.out.strip()) == (2, "")
+        assert ran.err == 'ikelet: no board is called "unxi"; did you mean unix?\n'
+
+    def test_interpreter(self) -> None:
+        ran = run("demo", "--json", IKELET_MICROPYTHON="/nowhere/micropython")
+        assert ran.code == 2
+        assert ran.err.count("\n") == 1
+        assert "IKELET_MICROPYTHON names /nowhere/micropython" in ran.err
+        assert ran.result["established"] is False
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["dmeo"], "No such command"),
+            (["up"], "Missing argument 'CONFIG'"),
+            (["demo", "--timeout", "x"], "'x' is not a valid float"),
+            (["demo", "--peer", "cisco"], "'cisco' is not one of"),
+            (["status"], "say where the agent is"),
+            (["status", "--board", "unix"], "needs a CONFIG"),
+        ],
+    )
+    def test_arguments(self, arguments: list[str], words: str) -> None:
+        ran = run(*arguments)
+        assert ran.code == 2
+        assert words in ran.err
+        assert ran.err.count("\n") == 1
+
+
+def test_boards() -> None:
+    ran = run("boards", "--json")
+    assert ran.code == 0
+    unix = next(event for event in ran.events if event["name"] == "unix")
+    assert unix["usable"] == (not unix["reason"])
+    ran = run("boards", "--json", IKELET_MICROPYTHON="/nowhere/micropython")
+    unix = next(event for event in ran.events if event["name"] == "unix")
+    assert unix["usable"] is False
+    assert "/nowhere/micropython" in unix["reason"]
+
+
+def test_status(tmp_path: Path) -> None:
+    require("micropython")
+    ran = run("status", "--board", "unix", write(tmp_path, 500))
+    assert ran.code == 0, ran
+    answer = json.loads(ran.out)
+    assert answer["peers"][0]["name"] == "hq"
+    assert "modexp/2048" in answer["selftest"]
+    ran = run("status", "--port", "/dev/nowhere")
+    assert (ran.code, ran.err) == (
+        1,
+        "ikelet: cannot open /dev/nowhere: there is no such device\n",
+    )
+
+
+def test_starts_fast() -> None:
+    """The help must not wait for scapy."""
+    start = time.monotonic()
+    assert run("--help").code == 0
+    assert time.monotonic() - start < 3
