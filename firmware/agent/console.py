@@ -23,6 +23,10 @@ class Console:
         self._line = bytearray()
         self._overlong = False
 
+    def add(self, name, method):
+        """One more method."""
+        self._methods[name] = method
+
     def feed(self, data):
         """Bytes from the serial line; each whole line is answered."""
         for byte in data:

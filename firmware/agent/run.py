@@ -144,11 +144,14 @@ class Agent:
     def _open_link(self):
         network = self.config["network"]
         if self.board.get("link") == "uart":
-            from agent.link_uart import Link
-        else:
-            from agent.link_udp import Link
+            from agent import link_uart
+
+            self.link = link_uart.Link(network["bind"], network["port"], self.console)
+            return
+        from agent import link_udp
+
         try:
-            self.link = Link(network["bind"], network["port"])
+            self.link = link_udp.Link(network["bind"], network["port"])
         except OSError as error:
             raise Fatal(*_network_reason(error, network["bind"], network["port"]))
 

@@ -1,0 +1,52 @@
+"""Datagrams over the serial console, for a board without a network: the host relays them.
+
+The host sends each as a request `udp` and waits for its answer; "busy" means not taken, send it
+again. So nothing is lost without either side's knowing: a line that noise has hit is not answered.
+"""
+
+from binascii import a2b_base64, b2a_base64
+
+from agent.console import Refused
+
+_MAX_WAITING = 6  # as many as lwIP keeps for a socket
+_MAX_DATAGRAM = 2049
+
+
+class Link:
+    """The relay's board side. `local` is the (address, port) that the host's socket has."""
+
+    socket = None
+
+    def __init__(self, address, port, console):
+        self.local = (address, port)
+        self.empty_datagrams = 0
+        self.send_failures = 0
+        self._console = console
+        self._waiting = []
+        console.add("udp", self._from_host)
+
+    def receive(self):
+        """(datagram, path) or None where none is waiting."""
+        return self._waiting.pop(0) if self._waiting else None
+
+    def send(self, path, datagram):
+        """Hand a datagram to the host."""
+        data = b2a_base64(datagram).decode().strip()
+        self._console.notify("udp", {"path": path, "data": data})
+
+    def flush(self):
+        """Nothing ever waits: the serial line takes what it is given."""
+
+    def _from_host(self, params):
+        try:
+            datagram = a2b_base64(params["data"])
+            _, _, address, port = params["path"]
+        except (KeyError, ValueError, TypeError):
+            raise Refused("udp wants path and data")
+        if len(self._waiting) >= _MAX_WAITING:
+            raise Refused("busy")
+        if datagram:
+            self._waiting.append((datagram[:_MAX_DATAGRAM], self.local + (address, port)))
+        else:
+            self.empty_datagrams += 1
+        return {"waiting": len(self._waiting)}
