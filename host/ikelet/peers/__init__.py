@@ -15,7 +15,7 @@ from .base import (
     PeerError,
     PeerEvent,
     PeerResult,
-    PeerUnavailable,
+    PeerUnavailableError,
 )
 
 KINDS = ("builtin", "strongswan")
@@ -29,7 +29,7 @@ __all__ = [
     "PeerError",
     "PeerEvent",
     "PeerResult",
-    "PeerUnavailable",
+    "PeerUnavailableError",
     "make_peer",
 ]
 

@@ -19,7 +19,7 @@ class PeerError(Exception):
     """A peer could not be set up or was misused; the text is one line fit for a user."""
 
 
-class PeerUnavailable(PeerError):
+class PeerUnavailableError(PeerError):
     """Something this peer needs is not installed or not permitted here; says what."""
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from . import messages as m
 from .base import Address, Datagram, PeerConfig, PeerError, PeerEvent, PeerResult
-from .messages import Header, Payload, Rejected, require
+from .messages import Header, Payload, RejectedError, require
 from .phase1 import DONE, Negotiation
 
 # Called with (number, datagram) before sending; number is 0 for an Informational. Returns
@@ -193,7 +193,7 @@ class BuiltinPeer:
                 self._informational(sa, header, data)
             elif not self._duplicate(sa, data):
                 self._main_mode(sa, header, data)
-        except Rejected as error:
+        except RejectedError as error:
             self._reject(sa, str(error), error.notify, len(data))
 
     def _check_source(self, source: Address) -> None:
@@ -261,10 +261,10 @@ class BuiltinPeer:
                 kind = payload.layer.notify_msg_type
                 self._event("notify", f"notification {kind}", direction="in", number=0)
             else:
-                raise Rejected(f"payload {payload.name} does not belong in an Informational")
+                raise RejectedError(f"payload {payload.name} does not belong in an Informational")
 
     def _clear_notify(self, sa: _Sa, header: Header, data: bytes) -> None:
-        """An error from the other side before there are keys: not to be trusted, but final here."""
+        """An error from the other side before there are keys: unproven, but final here."""
         require(not header.encrypted, "encrypted Informational before the SA is established")
         payloads, rest = m.split(header.first, data[m.HEADER_SIZE :])
         require(not rest, f"{len(rest)} octets after the last payload")

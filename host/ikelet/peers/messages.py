@@ -47,7 +47,7 @@ LIFE_TYPE, LIFE_DURATION, KEY_LENGTH = 11, 12, 14
 PSK, SECONDS = 1, 1
 
 
-class Rejected(Exception):
+class RejectedError(Exception):
     """A message broke a rule; the text says which. `notify` is the error code to answer."""
 
     def __init__(self, reason: str, notify: int | None = None) -> None:
@@ -57,7 +57,7 @@ class Rejected(Exception):
 
 def require(condition: object, reason: str, notify: int | None = None) -> None:
     if not condition:
-        raise Rejected(reason, notify)
+        raise RejectedError(reason, notify)
 
 
 # -- taking apart ---------------------------------------------------------------------------

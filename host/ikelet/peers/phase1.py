@@ -2,7 +2,7 @@
 
 No socket, clock or thread here: `open` takes a datagram apart, `handle` checks it against the
 state and returns the answer. Everything the other side sends is verified, and what breaks a
-rule raises Rejected and changes nothing: state and IV advance only after every check passed.
+rule raises RejectedError and changes nothing: state and IV advance only after every check passed.
 
     initiator                         responder
     1  HDR, SA               -->
@@ -24,7 +24,7 @@ from scapy.packet import Packet
 from . import messages as m
 from .base import PeerConfig
 from .crypto import DiffieHellman, Keys, derive
-from .messages import Header, Payload, Rejected, require
+from .messages import Header, Payload, RejectedError, require
 from .suites import Suite, parse
 
 _NONCE_SIZE = 32
@@ -115,7 +115,7 @@ class Negotiation:
         if chosen is None:
             offered = ", ".join(str(t.suite or t.attributes) for t in transforms)
             wanted = ", ".join(self._config.proposals)
-            raise Rejected(
+            raise RejectedError(
                 f"no proposal in common: offered {offered}; wanted {wanted}", m.NO_PROPOSAL_CHOSEN
             )
         self._sai_b = payloads[0].body
@@ -292,11 +292,12 @@ class Negotiation:
         require(body and len(body) % block == 0, f"{len(body)} octets are not whole blocks")
         try:
             payloads, padding = m.split(first, self.keys.decrypt(iv, body))
-        except Rejected as error:
-            raise Rejected(
+        except RejectedError as error:
+            raise RejectedError(
                 f"does not decrypt to payloads ({error}): the pre-shared keys differ, "
                 "or the keys or IV do"
             ) from None
         require(not any(padding), "padding is not zero")
-        require(len(padding) < block, f"{len(padding)} octets of padding are a block too many")
+        # charon adds a whole block where none is needed; more than that hides something.
+        require(len(padding) <= block, f"{len(padding)} octets of padding are too many")
         return payloads, body[-block:]
