@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 
-import capabilities
 import pytest
+
+import capabilities
 from capabilities import require as require_capability
 
 

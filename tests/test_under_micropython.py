@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from capabilities import require
 
 TESTS = Path(__file__).parent

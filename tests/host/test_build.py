@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from capabilities import require
 
+from capabilities import require
 from ikelet import boards, build
 
 

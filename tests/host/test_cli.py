@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from capabilities import require
 
+from capabilities import require
 from ikelet import demo
 from ikelet.peers import PeerConfig
 from ikelet.peers.builtin import BuiltinPeer

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from capabilities import require
 
+from capabilities import require
 from ikelet import boards, unixboard
 from ikelet.console import Console, ConsoleError, ConsoleTimeoutError
 from ikelet.links import LinkError, open_link
