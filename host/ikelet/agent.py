@@ -12,6 +12,7 @@ from ikelet.config import Config
 from ikelet.console import Console, Params
 from ikelet.errors import IkeletError, MisuseError
 from ikelet.links import LinkError
+from ikelet.relay import Relay
 
 Event = dict[str, Any]
 
@@ -68,8 +69,14 @@ class Agent:
         files = build.files(board) | {"config.json": json.dumps(config.board).encode()}
         self._running = boards.runner(board).start(board, files)
         self._console: Console | None = None
+        self._relay: Relay | None = None
         try:
-            self._console = Console(links.open_link(self._running.url))
+            if board.link == "uart":
+                network = config.board["network"]
+                self._relay = Relay(
+                    lambda *call: self.console.call(*call), network["bind"], network["port"]
+                )
+            self._console = Console(links.open_link(self._running.url), self._sort)
             self.boot = self._await_boot()
         except BaseException:
             self.stop()
@@ -117,6 +124,8 @@ class Agent:
             if not self._console.gone and not self._running.ended():
                 self._say_goodbye()
             self._console.close()
+        if self._relay:
+            self._relay.close()
         self._running.stop()
 
     def __enter__(self) -> "Agent":
@@ -134,6 +143,13 @@ class Agent:
             pass
         while not self.console.notifications.empty():
             self._next_event(0)
+
+    def _sort(self, method: str, params: Params) -> None:
+        """Notifications: datagrams go out at once, the rest waits for who follows the agent."""
+        if method == "udp" and self._relay:
+            self._relay.send(params)
+        else:
+            self.console.notifications.put((method, params))
 
     def _await_boot(self) -> Event:
         deadline = time.monotonic() + BOOT_DEADLINE * self.board.slowness
