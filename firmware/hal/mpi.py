@@ -99,20 +99,24 @@ class Engine:
         loop = self._prefers_loop(size, len(y))
         self.method = "montgomery" if loop else "one-shot"
         run = self._montgomery if loop else self._one_shot
+        results = []
         try:
             self._power_up()
             self._mem.load(self._chip.base + _M, m, words)
             self._mem.write(self._chip.base + _M_PRIME, m_prime)
-            result = run(x, y, m, r_bar)
-            again = run(x, y, m, r_bar)
+            results.append(run(x, y, m, r_bar))
+            results.append(run(x, y, m, r_bar))
             self._check_power()
+            result = results[0]
+            # r-bar is what stands there when nothing was started.
+            if result != results[1] or result == r_bar or result >= m or not max(result):
+                raise EngineError("wrong-result")
+            return result[4 * words - size :]
         finally:
             self._power_down(words)
             wipe(y)
-        # r-bar is what stands there when nothing was started.
-        if result != again or result == r_bar or result >= m or not max(result):
-            raise EngineError("wrong-result")
-        return result[4 * words - size :]
+            for result in results:
+                wipe(result)
 
     def _prefers_loop(self, modulus_bytes, exponent_bytes):
         return (
@@ -197,7 +201,7 @@ class Engine:
         result = self._result(words)
         if result >= m:
             value = int.from_bytes(result, "big") - int.from_bytes(m, "big")
-            result = bytearray(value.to_bytes(4 * words, "big"))
+            result[:] = value.to_bytes(4 * words, "big")
         return result
 
     def _multiply(self):
@@ -228,8 +232,7 @@ class Engine:
                 if again == result:
                     break
                 result, again = again, result
-            else:
-                raise EngineError("wrong-result")
+            wipe(again)
         return result
 
     # Clock, reset and power lie in registers shared with other peripherals.

@@ -10,7 +10,8 @@ silicon, may do to the driver is a `fault`, and shows as wrong data only:
 
     "stuck-busy"     the run never ends
     "wrong-bit"      one bit of a result is wrong, another one each time
-    "misread"        a bus read has a wrong bit now and then
+    "noise"          a different bit of Z is wrong at each read of it
+    "misread"        every fifth read of a block or a shared register has a wrong bit
     "clock-off" "memory-off" "held-reset"
                      another user does this in the middle of a run
     "never-started"  the start is lost, yet the accelerator reports done
@@ -91,7 +92,7 @@ CHIPS = {
 }  # fmt: skip
 
 
-class Misuse(Exception):  # noqa: N818
+class Misuse(Exception):
     """The driver did what the manual forbids."""
 
 
@@ -137,11 +138,15 @@ class Model:
     `exact`, each product is done word by word; without, a whole run is computed by pow() with the
     same result, r-bar's errors included (tests/mpi/test_model.py compares the two).
 
-    multiplications: done since the model was made; trace: every access, as (kind, address), when
-    it was set to a list. `shared` holds the registers that other peripherals use too.
+    `multiplications` and `dumps` are done since the model was made; `trace` is a checksum of every
+    access, its kind, address and length. `buffers`, when set to a list, takes every buffer that
+    had a secret in it. `shared` holds the registers that other peripherals use too.
     """
 
     tables = True
+
+    KINDS = ("read", "write", "load", "dump", "move", "keep", "pick")
+    PRIME = (1 << 31) - 1
 
     def __init__(self, chip, fault=None, settings=(0, 0, 3), exact=False, seed=1):
         row = CHIPS[chip]
@@ -151,7 +156,9 @@ class Model:
         self.names = {self.base + v: k for k, v in (FIRST if self.first else LATER).items()}
         self.fault = fault
         self.exact = exact
-        self.trace = None
+        self.trace = 0
+        self.dumps = 0
+        self.buffers = None
         self.multiplications = 0
         self.runs = 0
         self._state = seed
@@ -159,6 +166,8 @@ class Model:
         self._busy_until = -1
         self._irq_on = True
         self._clean_reads = None  # None: a reset has yet to start the zeroing
+        self._reads = 0
+        self._polls = 0
         self._cache = {}
         self._upset = False
         self._blocks = {offset: self._rubbish() for offset in (M, Z, Y, X)}
@@ -199,7 +208,10 @@ class Model:
     def read(self, address):
         self._note("read", address)
         if address in self.shared:
-            return self._misread(self.shared[address])
+            value = self.shared[address]
+            if self.fault != "noise" and self._misreads():
+                value ^= 1 << self._random() % 32
+            return value
         block, index = self._place(address)
         if block is not None:
             return int.from_bytes(self._get(block, index, 1), "big")
@@ -222,30 +234,39 @@ class Model:
         self._note("load", address, words)
         if len(data) % 4:
             raise Misuse("not whole words")
-        data = bytes(data)[-4 * words :]
         block, index = self._place(address)
+        if block == Y and self.buffers is not None and data:
+            self.buffers.append(data)
+        data = bytes(data)[-4 * words :]
         self._put(block, index, bytes(4 * words - len(data)) + data)
 
     def dump(self, address, data):
         words = len(data) // 4
         self._note("dump", address, words)
+        self.dumps += 1
         block, index = self._place(address)
         data[:] = self._get(block, index, words)
+        if self.buffers is not None:
+            self.buffers.append(data)
 
     def move(self, target, source, words):
-        data = bytearray(4 * words)
-        self.dump(source, data)
-        self.load(target, data, words)
+        self._note("move", target, words)
+        self._put(*self._place(target), self._from(source, words))
 
     def keep(self, table, entry, source, words):
-        data = bytearray(4 * words)
-        self.dump(source, data)
-        table[4 * words * entry : 4 * words * (entry + 1)] = data
+        self._note("keep", source, words)
+        if self.buffers is not None:
+            self.buffers.append(table)
+        table[4 * words * entry : 4 * words * (entry + 1)] = self._from(source, words)
 
     def pick(self, target, table, entry, words):
         if not 0 <= entry < 4:
             raise Misuse("no such entry")
-        self.load(target, table[4 * words * entry : 4 * words * (entry + 1)], words)
+        self._note("pick", target, words)
+        self._put(*self._place(target), table[4 * words * entry : 4 * words * (entry + 1)])
+
+    def _from(self, source, words):
+        return self._get(*self._place(source), words)
 
     # -- questions of the tests
 
@@ -257,7 +278,7 @@ class Model:
             raise Misuse("clock left on")
         if self.memory and not self._on(self.memory[0]):
             raise Misuse("memory left on")
-        if self._pending:
+        if self._pending and not self._upset:
             raise Misuse("interrupt left pending")
         for address, (mask, value) in self._untouched.items():
             if self.shared[address] & mask != value:
@@ -323,6 +344,7 @@ class Model:
         else:
             return True
         if self._upset:
+            self._now_us += 100000  # waiting is in vain: let it be over soon
             return False
         raise Misuse(what + " accessed " + trouble)
 
@@ -352,7 +374,7 @@ class Model:
         data = self._blocks[block]
         end = len(data) - 4 * index
         out = bytearray(data[end - 4 * words : end])
-        if self.fault == "misread" and self._random() % 4 == 0:
+        if self._misreads():
             out[self._random() % len(out)] ^= 1 << self._random() % 8
         return bytes(out)
 
@@ -374,6 +396,9 @@ class Model:
     # -- registers
 
     def _read_register(self, address):
+        self._polls += 1
+        if self._polls > 100000:
+            raise Misuse("polls for ever")
         name = self.names.get(address)
         if name is None:
             raise Misuse("no register at 0x%08x" % address)
@@ -394,10 +419,13 @@ class Model:
     def _poll(self, name):
         if self._busy():
             # Time flies, so that a test need not poll a thousand times.
-            self._now_us += max(1, (self._busy_until - self._now_us) // 3)
+            left = self._busy_until - self._now_us
+            self._now_us += min(100000, max(1, left // 3))
         if not self._busy() and self._busy_until >= 0:
             self._busy_until = -1
             self._finished()
+        elif not self._busy():
+            self._now_us += 100000  # nothing runs: waiting is in vain
         if name == "idle":
             return int(not self._busy())
         return self._pending
@@ -433,6 +461,8 @@ class Model:
         if self._busy():
             raise Misuse("started during a run")
         if self._memory_down() or self._clean_reads != 0:
+            if self._upset:
+                return
             raise Misuse("started without memory")
         mode = self._modes["mult_mode" if name == "mult_start" else "modexp_mode"]
         words = (mode + 1) * self.step // 32
@@ -533,13 +563,13 @@ class Model:
 
     def _note(self, kind, address, words=1):
         self._now_us += 1
-        if self.trace is not None:
-            self.trace.append((kind, address, words))
+        self.trace = (
+            self.trace * 31 + 7 * address + 5 * words + self.KINDS.index(kind)
+        ) % self.PRIME
 
-    def _misread(self, value):
-        if self.fault == "misread" and self._random() % 4 == 0:
-            value ^= 1 << self._random() % 32
-        return value
+    def _misreads(self):
+        self._reads += 1
+        return self.fault == "noise" or (self.fault == "misread" and self._reads % 5 == 0)
 
     def _random(self):
         self._state = (self._state * 6364136223846793005 + 1442695040888963407) & (1 << 64) - 1
