@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 STUBS  := micropython-esp32-stubs
-TESTS  ?= tests
+TESTS  ?= tests hil
 JOBS   ?= auto
 
 .DEFAULT_GOAL := help
