@@ -35,7 +35,7 @@ class Qemu:
 
     def __init__(self, command: Sequence[str], descriptors: Sequence[int] = ()) -> None:
         """command: the program and its machine; descriptors: open files that it names."""
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115: closed by stop()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- stop() closes it
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
             self._monitor, theirs = socket.socketpair()
@@ -99,7 +99,7 @@ class Qemu:
 def _devices(serial: int, monitor: int) -> list[str]:
     return [
         *("-display", "none", "-monitor", "none"),
-        *("-chardev", f"socket,id=serial,fd={serial},server=on,wait=on"),
+        *("-chardev", f"socket,id=serial,fd={serial},server=on,wait=on,nodelay=on"),
         *("-serial", "chardev:serial"),
         *("-chardev", f"socket,id=monitor,fd={monitor}"),
         *("-mon", "chardev=monitor,mode=control"),

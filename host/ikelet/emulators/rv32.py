@@ -3,6 +3,7 @@
 python -m ikelet.emulators.rv32 build   builds the firmware and prints its path
 """
 
+import hashlib
 import os
 import sys
 import time
@@ -17,6 +18,11 @@ from ikelet.emulators.rawrepl import Progress, RawRepl, ReplError
 from ikelet.links import Link, LinkError, open_link
 
 _PROMPT = b">>> "
+_PRIVATE = "config.json"  # differs from board to board, and holds keys
+
+# What flash holds once a set of files was loaded, by their hash: this process's next board with
+# the same firmware gets a copy, and only what differs travels over the serial line again.
+_images: dict[str, bytes] = {}
 
 
 def usable(board: Board) -> str:
@@ -32,9 +38,15 @@ def start(
 
     The board then waits, switched on, for the first link to its `url`, and runs main.py.
     """
+    shared = {path: content for path, content in files.items() if path != _PRIVATE}
+    key = _digest(shared)
     running = Rv32Board(board)
     try:
+        running.set_flash(_images.get(key, b""))
         running.power_on()
+        if key not in _images:
+            running.load(shared, progress)
+            _images[key] = running.flash()
         running.load(files, progress)
         running.power_off()
         running.power_on(main=True)
@@ -150,6 +162,10 @@ class Rv32Board:
         place = self.board.tables["flash"]
         return os.pread(self._ram, place["size"], place["offset"])
 
+    def set_flash(self, image: bytes) -> None:
+        """Puts raw content at the flash's start, as a programmer does. The board must be off."""
+        os.pwrite(self._ram, image, self.board.tables["flash"]["offset"])
+
     def _running(self) -> Qemu:
         if self._qemu is None:
             raise QemuError(f"{self.board.name}: the board is switched off")
@@ -193,6 +209,13 @@ class Rv32Board:
         # The firmware's driver knows virtio 1 only.
         command += ["-global", "virtio-mmio.force-legacy=false"]
         return command + ["-device", "virtio-rng-device,rng=entropy"]
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for path, content in sorted(files.items()):
+        digest.update(f"{path}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def _open_ram(path: Path | None, size: int) -> int:
