@@ -41,8 +41,7 @@ class HalError(Exception):
 
 def wipe(buffer):
     """Zero a bytearray, or a writable memoryview of bytes, in place."""
-    for i in range(len(buffer)):
-        buffer[i] = 0
+    buffer[:] = bytes(len(buffer))
 
 
 def equal(a, b):
@@ -173,11 +172,12 @@ class Hal:
         raise HalError("no engine for %s/%s" % (op, what))
 
     def _failed(self, place, why):
+        name, op, what = place
         self._standing[place] += 1
-        self._report(*place, why)
+        self._report(name, op, what, why)
         if self._standing[place] == _MAX_FAILURES:
             self._standing[place] = _STRUCK_OFF
-            self._report(*place, "retired")
+            self._report(name, op, what, "retired")
 
     def _report(self, engine, op, what, why):
         _count(self.failures, engine + ":" + op, why)

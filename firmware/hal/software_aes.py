@@ -5,6 +5,8 @@ never is. MixColumns is folded into two tables made from the S-box, InvMixColumn
 Table lookups depend on secrets: on a core with a data cache this is not constant time.
 """
 
+from hal import wipe
+
 
 def _make_sbox():
     # FIPS 197 section 5.1.1, walking the field by the generator 3 and its inverse 0xF6.
@@ -141,6 +143,5 @@ def cbc(key, iv, data, encrypt):
                 block[i] ^= previous[i]
             previous = data[at : at + 16]
         result[at : at + 16] = block
-    for i in range(len(schedule)):
-        schedule[i] = 0
+    wipe(schedule)
     return result

@@ -22,16 +22,15 @@ def run(compress, state, parts, size, order):
                 fill = 0
     # A one bit, zeros, and the length in bits in the last eighth of a block.
     block[fill] = 0x80
-    clear(block, fill + 1)
+    _clear(block, fill + 1)
     if fill >= size - size // 8:
         state = compress(state, block)
-        clear(block, 0)
+        _clear(block, 0)
     block[size - 8 :] = (total * 8).to_bytes(8, order)
     state = compress(state, block)
-    clear(block, 0)
+    _clear(block, 0)
     return state
 
 
-def clear(block, start):
-    for i in range(start, len(block)):
-        block[i] = 0
+def _clear(block, start):
+    block[start:] = bytes(len(block) - start)
