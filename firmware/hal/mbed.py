@@ -9,9 +9,9 @@ import hashlib
 from hal import EngineError
 
 try:
-    from cryptolib import aes
+    import cryptolib
 except ImportError:
-    aes = None
+    cryptolib = None
 
 _CBC = 2  # cryptolib's mode number
 
@@ -22,12 +22,12 @@ class Engine:
     def can(self, op, what):
         """AES-CBC with 128 and 256-bit keys, and the hashes this build has."""
         if op == "aes_cbc":
-            return aes is not None and what != 192
+            return cryptolib is not None and what != 192
         return op == "hash" and hasattr(hashlib, what)
 
     def aes_cbc(self, key, iv, data, encrypt):
         try:
-            cipher = aes(key, _CBC, iv)
+            cipher = cryptolib.aes(key, _CBC, iv)
             return cipher.encrypt(data) if encrypt else cipher.decrypt(data)
         except (OSError, ValueError) as error:
             raise EngineError("failed") from error
