@@ -135,7 +135,7 @@ class BuiltinPeer:
         """Send DELETE for the latest SA, under its protection, and forget it."""
         with self._changed:
             sa = self._latest
-            if not sa or not sa.negotiation.established:
+            if not sa or not sa.negotiation.established or sa not in self._sas.values():
                 raise PeerError("there is no established SA to delete")
             cookies = b"".join(sa.negotiation.cookies)
             message = sa.negotiation.build_informational(m.build_delete(cookies))
@@ -150,7 +150,7 @@ class BuiltinPeer:
                 with self._changed:
                     timeout = self._retransmit_due(time.monotonic())
                 readable, _, _ = select.select([self._socket, self._wake[0]], [], [], timeout)
-                if self._wake[0] in readable and self._wake[0].recv(64) == b"x":
+                if self._wake[0] in readable and b"x" in self._wake[0].recv(64):
                     return
                 if self._socket in readable:
                     data, source = self._socket.recvfrom(65535)

@@ -32,6 +32,8 @@ _PLUGINS = (
 )
 _LAUNCHER = Path(__file__).with_name("charon_launcher.py")
 _STOP_TIMEOUT = 5.0
+# Names of directories embed the process that made them, so that those of a killed run can be told.
+_PREFIX = "ikelet-charon-"
 
 
 def find_charon() -> str:
@@ -65,6 +67,14 @@ def check_available() -> str:
     return charon
 
 
+def remove_stale() -> None:
+    """Remove the directories of runs that were killed; their charons died with them."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = path.name.removeprefix(_PREFIX).split("-")[0]
+        if not Path("/proc", owner).exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
 class CharonProcess:
     """`start` returns at once; the log, on `log_fd`, says when charon is ready.
 
@@ -82,7 +92,8 @@ class CharonProcess:
 
     def start(self) -> None:
         charon = check_available()
-        self._directory = Path(tempfile.mkdtemp(prefix="ikelet-charon-"))
+        remove_stale()
+        self._directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
         try:
             self._launch(charon)
         except BaseException:
