@@ -71,12 +71,11 @@ class Agent:
         self._console: Console | None = None
         self._relay: Relay | None = None
         try:
+            link = links.open_link(self._running.url)
+            self._console = Console(link, {"udp": self._send_datagram})
             if board.link == "uart":
                 network = config.board["network"]
-                self._relay = Relay(
-                    lambda *call: self.console.call(*call), network["bind"], network["port"]
-                )
-            self._console = Console(links.open_link(self._running.url), self._sort)
+                self._relay = Relay(self._console.call, network["bind"], network["port"])
             self.boot = self._await_boot()
         except BaseException:
             self.stop()
@@ -144,12 +143,9 @@ class Agent:
         while not self.console.notifications.empty():
             self._next_event(0)
 
-    def _sort(self, method: str, params: Params) -> None:
-        """Notifications: datagrams go out at once, the rest waits for who follows the agent."""
-        if method == "udp" and self._relay:
+    def _send_datagram(self, params: Params) -> None:
+        if self._relay:
             self._relay.send(params)
-        else:
-            self.console.notifications.put((method, params))
 
     def _await_boot(self) -> Event:
         deadline = time.monotonic() + BOOT_DEADLINE * self.board.slowness

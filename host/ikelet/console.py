@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ikelet.errors import IkeletError
@@ -77,16 +77,16 @@ def decode(line: bytes) -> dict[str, Any] | None:
 class Console:
     """A JSON-RPC client. Its thread ends with close() or with the link.
 
-    `on_notification`, where given, is called from that thread instead of the queue being fed.
+    `handlers` take notifications in that thread, by method; the others go to the queue.
     """
 
     def __init__(
-        self, link: Link, on_notification: Callable[[str, Params], None] | None = None
+        self, link: Link, handlers: Mapping[str, Callable[[Params], None]] | None = None
     ) -> None:
         self.link = link
         self.noise: deque[str] = deque(maxlen=200)
         self.notifications: queue.Queue[Notification] = queue.Queue()
-        self._on_notification = on_notification or (lambda m, p: self.notifications.put((m, p)))
+        self._handlers = handlers or {}
         self._answers: dict[int, queue.Queue[dict[str, Any] | None]] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
@@ -185,11 +185,15 @@ class Console:
                 self.noise.append(line.decode(errors="replace"))
         elif "method" in message:
             params = message.get("params")
-            self._on_notification(
-                str(message["method"]), params if isinstance(params, dict) else {}
-            )
+            self._notified(str(message["method"]), params if isinstance(params, dict) else {})
         else:
             number = message.get("id")
             answer = self._answers.get(number) if isinstance(number, int) else None
             if answer is not None:
                 answer.put(message)
+
+    def _notified(self, method: str, params: Params) -> None:
+        if method in self._handlers:
+            self._handlers[method](params)
+        else:
+            self.notifications.put((method, params))
