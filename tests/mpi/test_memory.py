@@ -1,0 +1,187 @@
+"""The board's side of the copies: hal/copy32.py in viper, and hal/memory.py with and without it.
+
+Under MicroPython viper is the real thing, on real memory. Under CPython a stand-in does what it
+does with pointers, on ctypes, so that the same code runs there as well. `mem32` is a stand-in
+under both: on a desk the system would forbid it.
+"""
+
+import sys
+
+import hal
+
+MICROPYTHON = sys.implementation.name == "micropython"
+TOP = 0x3FFFFFFF
+
+
+class Machine:
+    """What hal.memory takes from `machine`."""
+
+    @staticmethod
+    def disable_irq():
+        return 1
+
+    @staticmethod
+    def enable_irq(state):
+        assert state == 1
+
+
+if MICROPYTHON:
+    from uctypes import addressof, bytearray_at
+else:
+    import builtins
+    import ctypes
+    import time
+
+    import micropython
+
+    def addressof(buffer):
+        return ctypes.addressof((ctypes.c_char * len(buffer)).from_buffer(buffer))
+
+    def bytearray_at(address, size):
+        return memoryview((ctypes.c_char * size).from_address(address)).cast("B")
+
+    class Pointer:
+        """A ptr8 or ptr32, of an address or of a buffer: stores cut off what does not fit."""
+
+        def __init__(self, kind, target):
+            # Read-only bytes have no address for ctypes: a copy has.
+            self.kept = bytearray(target) if isinstance(target, bytes) else target
+            self.address = target if isinstance(target, int) else addressof(self.kept)
+            self.kind = kind
+
+        def _at(self, index):
+            return self.kind.from_address(self.address + index * ctypes.sizeof(self.kind))
+
+        def __getitem__(self, index):
+            return self._at(index).value
+
+        def __setitem__(self, index, value):
+            self._at(index).value = value
+
+    def viper(function):
+        """Casts the arguments to what their annotations say."""
+        kinds = list(function.__annotations__.values())
+        return lambda *given: function(*[kind(one) for kind, one in zip(kinds, given)])
+
+    class Uctypes:
+        addressof = staticmethod(addressof)
+
+    builtins.ptr8 = lambda target: Pointer(ctypes.c_uint8, target)
+    builtins.ptr32 = lambda target: Pointer(ctypes.c_uint32, target)
+
+
+class Mem32:
+    def __getitem__(self, address):
+        value = int.from_bytes(bytes(bytearray_at(address, 4)), "little")
+        return value - (1 << 32) if value >> 31 else value  # signed, as on the boards
+
+    def __setitem__(self, address, value):
+        bytearray_at(address, 4)[:] = value.to_bytes(4, "little")
+
+
+Machine.mem32 = Mem32()
+
+
+def _forget():
+    for name in ("memory", "copy32"):
+        sys.modules.pop("hal." + name, None)
+        if hasattr(hal, name):
+            delattr(hal, name)
+
+
+def _memory(with_viper):
+    """A fresh hal.memory, with the viper copies or without; nothing of it stays behind."""
+    before = dict(sys.modules)
+    sys.modules["machine"] = Machine
+    if not MICROPYTHON:
+        sys.modules["uctypes"] = Uctypes
+        micropython.viper, plain = viper, micropython.viper
+        time.ticks_ms = lambda: time.monotonic_ns() // 1000000 & TOP
+    _forget()
+    if not with_viper:
+        hal.copy32 = None
+    try:
+        from hal import memory
+    finally:
+        _forget()
+        for name in ("machine", "uctypes"):
+            if name in before:
+                sys.modules[name] = before[name]
+            else:
+                sys.modules.pop(name, None)
+        if not MICROPYTHON:
+            micropython.viper = plain
+            del time.ticks_ms
+    assert memory.tables == with_viper
+    return memory
+
+
+class Block:
+    """Words in RAM that play the accelerator's block, between guards."""
+
+    def __init__(self, words):
+        self.ram = bytearray(b"\xa5" * (4 * words + 8))
+        self.address = addressof(self.ram) + 4
+
+    def number(self):
+        assert self.ram[:4] == self.ram[-4:] == b"\xa5" * 4
+        return int.from_bytes(self.ram[4:-4], "little")
+
+
+def _pattern(size, start):
+    return bytearray((start + 73 * i) & 0xFF for i in range(size))
+
+
+def test_load_and_dump():
+    for viper in (True, False):
+        memory = _memory(viper)
+        for words, size in ((1, 4), (4, 16), (7, 12), (5, 0), (64, 256)):
+            block = Block(words)
+            data = _pattern(size, 0x81)
+            memory.load(block.address, data, words)
+            assert block.number() == int.from_bytes(data, "big")
+            back = bytearray(4 * words)
+            memory.dump(block.address, back)
+            assert int.from_bytes(back, "big") == int.from_bytes(data, "big")
+
+
+def test_load_of_immutable_bytes():
+    for viper in (True, False):
+        block = Block(3)
+        _memory(viper).load(block.address, b"\0\0\0\1", 3)
+        assert block.number() == 1
+
+
+def test_read_and_write():
+    for viper in (True, False):
+        memory = _memory(viper)
+        block = Block(1)
+        for value in (0, 1, 0x80000000, 0xFFFFFFFF):
+            memory.write(block.address, value)
+            assert memory.read(block.address) == value == block.number()
+
+
+def test_interrupts_and_clock():
+    memory = _memory(True)
+    memory.unlock(memory.lock())
+    assert 0 <= memory.ticks() - memory.ticks() + 1 & TOP <= 1
+
+
+def test_tables():
+    memory = _memory(True)
+    words = 6
+    table = bytearray(16 * words)
+    numbers = []
+    for entry in range(4):
+        data = _pattern(4 * words, 40 * entry + 0x80)
+        numbers.append(int.from_bytes(data, "big"))
+        block = Block(words)
+        memory.load(block.address, data, words)
+        memory.keep(table, entry, block.address, words)
+    for entry in range(4):
+        block = Block(words)
+        memory.pick(block.address, table, entry, words)
+        assert block.number() == numbers[entry]
+        other = Block(words)
+        memory.move(other.address, block.address, words)
+        assert other.number() == numbers[entry]
