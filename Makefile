@@ -26,7 +26,7 @@ lint: $(VENV)/.dev ## style, types (host and firmware apart), spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy host/ikelet
-	$(BIN)/mypy --config-file firmware/mypy.ini
+	$(BIN)/mypy --config-file mypy-firmware.ini
 	$(BIN)/codespell
 
 format: $(VENV)/.dev ## put the code into the project's style
