@@ -72,12 +72,12 @@ def mpy_cross() -> str:
 
 
 def _sources(board: Board) -> Iterator[Path]:
+    """The firmware's files, of ports and links only the board's own."""
+    own = {"port": board.port, "link": board.link}
     for path in resources.firmware().rglob("*"):
-        if path.suffix not in (".py", ".json") or "__pycache__" in path.parts:
-            continue
-        if path.name.startswith("port_") and path.stem != f"port_{board.port}":
-            continue
-        yield path
+        kind, _, name = path.stem.partition("_")
+        if path.suffix in (".py", ".json") and own.get(kind, name) == name:
+            yield path
 
 
 def _compile(name: str, source: bytes) -> bytes:
