@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ikelet.errors import IkeletError
-from ikelet.links import Link
+from ikelet.links import Link, LinkError
 
 _CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D = b"\x01", b"\x02", b"\x03", b"\x04"
+_PROMPT = b">>> "
 _RAW_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 
 # Progress of load(): (path, bytes written so far, bytes of all files to be written).
@@ -87,8 +88,11 @@ class RawRepl:
         self._until(_RAW_BANNER, self._timeout)
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        if isinstance(error, (ReplError, LinkError)):
+            return  # nothing more will come of it
         self._link.write(_CTRL_B)
+        self._until(_PROMPT, self._timeout)
 
     def run(self, code: str, timeout: float | None = None) -> str:
         """What the code printed. Raises BoardError when it raised, ReplError when it is late."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ikelet.boards import Board
 from ikelet.emulators import rv32_firmware
-from ikelet.emulators.qemu import Qemu, QemuError
+from ikelet.emulators.qemu import Qemu, QemuError, TcpLink
 from ikelet.emulators.rawrepl import Progress, RawRepl, ReplError
-from ikelet.links import Link, LinkError, open_link
+from ikelet.links import Link, LinkError
 
 _PROMPT = b">>> "
 _PRIVATE = "config.json"  # differs from board to board, and holds keys
@@ -181,7 +181,7 @@ class Rv32Board:
 
     @contextmanager
     def _link(self) -> Iterator[Link]:
-        link = open_link(self.url)
+        link = TcpLink(self._running().port)
         try:
             yield link
         finally:

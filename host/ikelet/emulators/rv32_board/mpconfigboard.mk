@@ -18,5 +18,8 @@ SRC_C += virt.c
 CFLAGS += -I$(BOARD_DIR)
 CFLAGS += -DQEMU_SOC_VIRT -DMICROPY_HW_MCU_NAME='"rv32imac"'
 CFLAGS += -DMICROPY_PY_OS_URANDOM=1 -DMICROPY_PY_OS_INCLUDEFILE='"virt_os.c"'
+# The port's start-up code clears .bss only, not .bss.* or .sbss.*: without these flags a reset
+# leaves variables as they were. (CFLAGS_EXTRA comes after the port's own flags.)
+CFLAGS_EXTRA += -fno-data-sections -msmall-data-limit=0
 # The port starts at a REPL and spins in it: these two hooks boot main.py, and sleep.
 LDFLAGS += -Wl,--wrap=mp_init -Wl,--wrap=mp_hal_stdin_rx_chr
