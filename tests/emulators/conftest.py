@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-from capabilities import missing, require
 
+from capabilities import missing, require
 from ikelet import boards
 from ikelet.emulators import rv32_firmware
 from ikelet.emulators.rv32 import Rv32Board
