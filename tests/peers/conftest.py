@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from peers.peer_pair import PSK, Join
 
 from ikelet.peers import Peer, PeerConfig, make_peer
+from peers.peer_pair import PSK, Join
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import struct
 from pathlib import Path
 
 import pytest
-from peers.peer_pair import PSK, Join
 
 from ikelet.peers import PeerConfig, PeerError, make_peer
 from ikelet.peers.suites import CIPHERS, GROUPS, HASHES
+from peers.peer_pair import PSK, Join
 
 _SMALL_GROUPS = ("modp1024", "modp1536", "modp2048")
 SUITES = [
@@ -288,7 +288,7 @@ def test_misuse_is_explained() -> None:
     peer = make_peer("builtin", PeerConfig(psk=PSK))
     with pytest.raises(PeerError, match="before it is started"):
         _ = peer.address
-    with peer, pytest.raises(PeerError, match="cannot listen on 127.0.0.1 port"):
+    with peer, pytest.raises(PeerError, match="cannot listen on"):
         make_peer("builtin", PeerConfig(psk=PSK, local=peer.address)).start()
     with make_peer("builtin", PeerConfig(psk=PSK)) as alone:
         assert alone.wait(0.01).reason == "nothing came from the other side"

@@ -258,25 +258,28 @@ class BuiltinPeer:
                 self._check_delete(sa, payload)
                 self._forget(sa, "deleted by the other side")
             elif payload.kind == m.NOTIFY:
-                kind = payload.layer.notify_msg_type
+                kind = payload.dissect().notify_msg_type
                 self._event("notify", f"notification {kind}", direction="in", number=0)
             else:
                 raise RejectedError(f"payload {payload.name} does not belong in an Informational")
 
     def _clear_notify(self, sa: _Sa, header: Header, data: bytes) -> None:
         """An error from the other side before there are keys: unproven, but final here."""
-        require(not header.encrypted, "encrypted Informational before the SA is established")
+        require(
+            not header.encrypted,
+            "an encrypted Informational came instead, likely an error about the message before",
+        )
         payloads, rest = m.split(header.first, data[m.HEADER_SIZE :])
         require(not rest, f"{len(rest)} octets after the last payload")
         (notify,) = m.only(payloads, (m.NOTIFY,))
-        kind = notify.layer.notify_msg_type
+        kind = notify.dissect().notify_msg_type
         name = m.NOTIFY_NAMES.get(kind, str(kind))
         self._event("notify", name, direction="in", number=0, payloads=("N",), length=len(data))
         if not self.forgiving:
             self._fail(sa, f"the other side answered {name}")
 
     def _check_delete(self, sa: _Sa, payload: Payload) -> None:
-        layer = payload.layer
+        layer = payload.dissect()
         require(layer.doi == 1, f"DOI of DELETE is {layer.doi}, not IPsec (1)")
         require(layer.proto == 1, f"protocol of DELETE is {layer.proto}, not ISAKMP (1)")
         expected = b"\x10\x00\x01" + b"".join(sa.negotiation.cookies)

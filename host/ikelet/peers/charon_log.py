@@ -31,6 +31,7 @@ _FAILURES = {
     "no IKE config found": "strongSwan has no connection for these addresses",
     "no proposal found": "no proposal in common: {proposals}",
     "received NO_PROPOSAL_CHOSEN": "the other side answered NO-PROPOSAL-CHOSEN",
+    "was not encrypted": "{line}",
     "could not decrypt payloads": "message does not decrypt: the pre-shared keys differ",
     "calculated HASH does not match": "HASH is wrong",
     "message parsing failed": "message could not be parsed",

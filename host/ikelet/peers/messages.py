@@ -79,16 +79,22 @@ class Header:
 
 @dataclass(frozen=True)
 class Payload:
-    """`raw` is the payload as sent, `layer` scapy's view of it."""
+    """`raw` is the payload as sent, generic header and all."""
 
     kind: int
     raw: bytes
-    layer: Packet
 
     @property
     def body(self) -> bytes:
         """What follows the generic header: SAi_b, IDii_b and the like."""
         return self.raw[4:]
+
+    def dissect(self) -> Packet:
+        """scapy's view of it; scapy fails in many ways on payloads that are cut short."""
+        try:
+            return _LAYERS[self.kind](self.raw)
+        except Exception as error:
+            raise RejectedError(f"payload {self.name} cannot be dissected: {error}") from error
 
     @property
     def name(self) -> str:
@@ -126,8 +132,7 @@ def split(first: int, data: bytes) -> tuple[list[Payload], bytes]:
         following, reserved, length = struct.unpack_from(">BBH", data)
         require(not reserved, f"RESERVED of payload {name} is 0x{reserved:02x}")
         require(4 <= length <= len(data), f"payload {name} says {length} of {len(data)} octets")
-        layer = _LAYERS.get(kind, isakmp.ISAKMP_payload)
-        payloads.append(Payload(kind, data[:length], layer(data[:length])))
+        payloads.append(Payload(kind, data[:length]))
         kind, data = following, data[length:]
     return payloads, data
 

@@ -19,7 +19,8 @@ def write(path: Path | str, datagrams: Iterable[Datagram]) -> int:
     """Write a pcapng file; how many datagrams it holds.
 
     Each gets Ethernet, IP and UDP headers with right lengths and checksums, and its time of
-    day. Wireshark takes only port 500 for ISAKMP: for others decode_as() has the option.
+    day. Wireshark takes only port 500 for ISAKMP: for others decode_as() has the option. It
+    decrypts only what two different addresses exchange: by them it tells whose KE is whose.
     """
     offset = time.time() - time.monotonic()
     count = 0

@@ -258,7 +258,8 @@ class StrongswanPeer:
             self._log_key()
         with self._changed:
             self.events.append(event)
-            if final and not (self._outcome and self._outcome.kind == "established"):
+            # The first error is the cause, those after it only follow.
+            if final and (event.kind == "established" or not self._outcome):
                 self._outcome = event
             self._changed.notify_all()
         if self.config.on_event:
