@@ -43,6 +43,12 @@ def _strongswan() -> str:
     return ""
 
 
+def _qemu_rv32() -> str:
+    from ikelet import boards
+
+    return boards.usable(boards.find("qemu-rv32"))
+
+
 def _netns() -> str:
     if shutil.which("ip") is None:
         return "ip (iproute2) is not on PATH"
@@ -58,7 +64,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "micropython": _micropython,
     "mpy-cross": lambda: "" if _find_mpy_cross() else "mpy-cross is not installed",
     "netns": _netns,
-    "qemu-rv32": _programs("qemu-system-riscv32", "riscv64-unknown-elf-gcc"),
+    "qemu-rv32": _qemu_rv32,
     "root": _root,
     "strongswan": _strongswan,
     "tshark": _programs("tshark"),

@@ -161,7 +161,7 @@ class Agent:
 
     def _follow(self, outcome: Outcome, timeout: float) -> str:
         """Read events until the outcome is known; the reason of a failure, or ""."""
-        deadline = time.monotonic() + timeout
+        end = deadline = time.monotonic() + timeout
         last: Event = {}
         refused = ""
         while (left := deadline - time.monotonic()) > 0:
@@ -170,8 +170,8 @@ class Agent:
                 continue
             match event["event"]:
                 case "message":
-                    last, refused = event, ""
-                    deadline = max(deadline, time.monotonic() + 0.1)
+                    # Progress: a refusal that came before was not the peer's.
+                    last, refused, deadline = event, "", end
                 case "established":
                     for key in ("role", "cookies", "suite", "lifetime", "timings_ms"):
                         setattr(outcome, key, event.get(key))
@@ -182,7 +182,7 @@ class Agent:
                     refused = f"the peer answered {event.get('type')}"
                     if not event.get("authenticated"):
                         refused += " (not authenticated)"
-                        deadline = min(deadline, time.monotonic() + _GRACE)
+                        deadline = min(end, time.monotonic() + _GRACE)
         return refused or self._silence(outcome, last, timeout)
 
     def _silence(self, outcome: Outcome, last: Event, timeout: float) -> str:

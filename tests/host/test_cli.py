@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -92,13 +93,19 @@ def write(folder: Path, remote: int, port: int | None = None, **peer: object) ->
     return path
 
 
-def gateway(**changes: Any) -> BuiltinPeer:
+def _refusal(cookies: bytes) -> bytes:
+    """An INFORMATIONAL in the clear: NO-PROPOSAL-CHOSEN (14), RFC 2408 sections 3.1 and 3.14."""
+    notify = struct.pack(">BBHIBBH", 0, 0, 12, 1, 1, 0, 14)
+    return cookies + struct.pack(">BBBBII", 11, 0x10, 5, 0, 7, 28 + len(notify)) + notify
+
+
+def gateway(mangle: Any = None, **changes: Any) -> BuiltinPeer:
     settings: dict[str, Any] = {
         "psk": KEY.encode(),
         "remote_id": "127.0.0.1",
         "proposals": ["aes128-sha256-modp2048"],
     }
-    return BuiltinPeer(PeerConfig(**(settings | changes)))
+    return BuiltinPeer(PeerConfig(**(settings | changes)), mangle=mangle)
 
 
 class TestDemo:
@@ -194,10 +201,26 @@ class TestUp:
 
     def test_no_common_proposal(self, tmp_path: Path) -> None:
         require("micropython")
+        start = time.monotonic()
         with gateway(proposals=["aes256-sha512-modp4096"]) as peer:
-            ran = run("up", write(tmp_path, peer.address[1]), "--timeout", "10", "--json")
+            ran = run("up", write(tmp_path, peer.address[1]), "--timeout", "40", "--json")
         assert ran.code == 1
+        assert time.monotonic() - start < 20, "a refusal ends the wait"
         assert "NO-PROPOSAL-CHOSEN" in ran.result["reason"]
+
+    def test_forged_refusal_ends_nothing(self, tmp_path: Path) -> None:
+        """Anyone can send a clear NO-PROPOSAL-CHOSEN; only silence after it makes it true."""
+        require("micropython")
+
+        def mangle(number: int, datagram: bytes) -> list[bytes]:
+            if number == 4:
+                time.sleep(1.5)
+            return [_refusal(datagram[:16]), datagram] if number == 2 else [datagram]
+
+        with gateway(mangle=mangle) as peer:
+            ran = run("up", write(tmp_path, peer.address[1]), "--json")
+        assert "NO-PROPOSAL-CHOSEN" in [e.get("type") for e in ran.events]
+        assert ran.code == 0, ran
 
     def test_port_in_use(self, tmp_path: Path) -> None:
         require("micropython")

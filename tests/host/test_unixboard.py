@@ -145,8 +145,3 @@ class TestInterpreter:
     def test_other_programs_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("IKELET_MICROPYTHON", sys.executable)
         assert "no MicroPython that loads .mpy version 6" in boards.usable(boards.find("unix"))
-
-
-def test_port_that_is_not_there() -> None:
-    with pytest.raises(LinkError, match="cannot open /dev/nowhere: there is no such device"):
-        open_link("/dev/nowhere")
