@@ -55,7 +55,7 @@ def test_read_after_close(joined: tuple[Link, socket.socket]) -> None:
 def test_nobody_listens(listener: socket.socket) -> None:
     url = _url(listener)
     listener.close()
-    with pytest.raises(LinkError, match="cannot open socket://.*: Connection refused"):
+    with pytest.raises(LinkError, match=r"cannot open socket://.*: Connection refused"):
         open_link(url)
 
 
