@@ -7,9 +7,9 @@ name, or fails where IKELET_REQUIRE lists it.
 from collections.abc import Iterator
 
 import pytest
-from capabilities import require
 from negotiation import Bench
 
+from capabilities import require
 from ikelet import boards
 from ikelet.boards import Board
 

@@ -3,8 +3,9 @@
 import itertools
 
 import pytest
-from capabilities import require
 from negotiation import OTHER, OURS, THEIRS, Bench, eventually
+
+from capabilities import require
 
 ROLES = ("initiator", "responder")
 PEERS = ("builtin", "strongswan")

@@ -1,11 +1,12 @@
-"""Every cipher with every hash and group against charon, in both roles: where the board is fast."""
+"""Every cipher with every hash and group against charon, in both roles, on boards that are fast."""
 
 import itertools
 
 import pytest
-from capabilities import require
 from negotiation import Bench
 from test_psk import check_established, each_role, need
+
+from capabilities import require
 
 MATRIX = [
     "-".join(parts)

@@ -19,7 +19,7 @@ def dropped(function, *arguments):
     try:
         function(*arguments)
     except Drop as drop:
-        return drop.reason
+        return drop.args[0]
     return None
 
 
@@ -90,7 +90,7 @@ class Pair:
         self.events = {"i": [], "r": []}
 
     def collect(self, side):
-        """What one side wants to send now, as bytes; it waits for delivery, its events are kept."""
+        """What one side wants to send now; it waits for delivery, the events are kept."""
         engine = self.i if side == "i" else self.r
         sent = [datagram for _, datagram in engine.take_datagrams()]
         self.log += [(side, datagram) for datagram in sent]

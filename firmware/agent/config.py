@@ -72,17 +72,6 @@ def complete(config, schema):
     }
 
 
-def redacted(config):
-    """A copy that may be shown: the pre-shared keys are told of, not told."""
-    copy = dict(config)
-    copy["peer"] = {}
-    for name, peer in config["peer"].items():
-        copy["peer"][name] = shown = dict(peer)
-        if "psk" in shown:
-            shown["psk"] = "(set)"
-    return copy
-
-
 def psk_bytes(text):
     """The key that `text` spells: "0x" + hex, "0s" + base64, or plain text -> bytearray.
 

@@ -27,10 +27,7 @@ def read_serial():
 
 
 def _serial_ready():
-    for found in _poll.ipoll(0):
-        if found[0] is sys.stdin:
-            return True
-    return False
+    return any(found[0] is sys.stdin for found in _poll.ipoll(0))
 
 
 def write_serial(data):

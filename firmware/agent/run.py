@@ -73,7 +73,7 @@ class Agent:
     def boot(self, path):
         """Configuration, HAL and its known answers, network; Fatal where one of them fails."""
         self._load(path)
-        gc.collect()
+        _unload("agent.config")
         import hal
 
         self.hal = hal.select(self.board, self.event)
@@ -86,9 +86,7 @@ class Agent:
         self._prove(peers)
         device = self.config["device"]
         self.engine = Engine(self.hal, peers, self.link.local, self.clock, device["strict"])
-        # Modules that only boot needs make room for an exchange.
-        for name in ("agent.config", "hal.selftest"):
-            sys.modules.pop(name, None)
+        _unload("hal.selftest")
         if self.board.get("autostart"):
             for peer in peers:
                 if peer.role == "initiator":
@@ -114,18 +112,19 @@ class Agent:
             raise Fatal("bad-configuration", str(error))
         except OSError:
             raise Fatal("not-provisioned", "no configuration on the board")
-        self._psk_bytes = config.psk_bytes
-        self._redacted = config.redacted(self.config)
+        for values in self.config["peer"].values():
+            values["psk"] = config.psk_bytes(values["psk"])
 
     def _peers(self):
+        """The configured peers; from here on they alone hold the keys."""
         from ike.policy import Peer, PolicyError
 
         peers = []
-        for name, values in self.config["peer"].items():
-            values = dict(values)
-            for key in ("auth", "allow_weak_psk", "psk_file"):
+        for name, given in self.config["peer"].items():
+            values = dict(given)
+            given["psk"] = "(set)"
+            for key in ("auth", "allow_weak_psk"):
                 values.pop(key, None)
-            values["psk"] = self._psk_bytes(values["psk"])
             values["strict"] = self.config["device"]["strict"]
             if "local_id" not in values:
                 raise Fatal(
@@ -136,9 +135,6 @@ class Agent:
                 peers.append(Peer(name, **values))
             except PolicyError as error:
                 raise Fatal("bad-configuration", "peer.%s: %s" % (name, error))
-        self._psk_bytes = None
-        for values in self.config["peer"].values():
-            values.pop("psk")
         return peers
 
     def _open_link(self):
@@ -200,9 +196,9 @@ class Agent:
         more = self.engine.poll(self.clock())
         self._flush()
         self._start_due()
-        if not more and received is None and not data:
-            if not self.engine.prepare():
-                self.port.wait(self._idle_ms(), self.link.socket)
+        idle = not more and received is None and not data
+        if idle and not self.engine.prepare():
+            self.port.wait(self._idle_ms(), self.link.socket)
 
     def _flush(self):
         used = gc.mem_alloc()
@@ -322,10 +318,18 @@ class Agent:
         return self.proven
 
     def _config(self, params):
-        return self._redacted
+        return self.config
 
     def _reset(self, params):
         self.port.reset()
+
+
+def _unload(name):
+    """Free a module that only boot needs."""
+    package, _, module = name.partition(".")
+    if sys.modules.pop(name, None) and hasattr(sys.modules[package], module):
+        delattr(sys.modules[package], module)
+    gc.collect()
 
 
 def _network_reason(error, address, port):

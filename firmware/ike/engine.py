@@ -61,7 +61,7 @@ class Engine:
         sa.initiate(now)
 
     def terminate(self, name):
-        """End a peer's SAs and exchanges; a peer with an SA is told by DELETE. Returns how many."""
+        """End a peer's SAs and exchanges; a peer with an SA is told by DELETE. How many."""
         self._peer(name)
         ended = [sa for sa in self.sas if sa.peer.name == name]
         for sa in ended:
@@ -92,11 +92,11 @@ class Engine:
             elif header.exchange == R.INFORMATIONAL:
                 informational.receive(self, sa, header, datagram)
             else:
-                raise Drop("unsupported-exchange", R.NOTIFY["INVALID-EXCHANGE-TYPE"])
+                raise Drop("unsupported-exchange")
         except Drop as drop:
-            self._drop(sa, drop, path)
+            self._drop(sa, drop.args[0], path)
         except HalError:
-            self._drop(sa, Drop("no-crypto-engine"), path)
+            self._drop(sa, "no-crypto-engine", path)
 
     def _lookup(self, header, path):
         """The SA that a message's cookies and path name, or None."""
@@ -107,20 +107,20 @@ class Engine:
             waiting = sa.state == "MAIN_I1" and header.cky_r != wire.ZERO_COOKIE
             if sa.cky_r == header.cky_r or waiting:
                 if sa.path[2:] != path[2:]:
-                    raise Drop("wrong-path", R.NOTIFY["INVALID-COOKIE"])
+                    raise Drop("wrong-path")
                 return sa
         return None
 
     def _main_mode(self, sa, header, datagram, path, now):
         if header.msgid:
-            raise Drop("bad-message-id", R.NOTIFY["INVALID-MESSAGE-ID"])
+            raise Drop("bad-message-id")
         if header.auth_only and self.strict:
-            raise Drop("bad-flags", R.NOTIFY["INVALID-FLAGS"])
+            raise Drop("bad-flags")
         if header.cky_r == wire.ZERO_COOKIE:  # only message 1 has none
             self._first_message(header, datagram, path, now)
             return
         if sa is None:
-            raise Drop("unknown-cookie", R.NOTIFY["INVALID-COOKIE"])
+            raise Drop("unknown-cookie")
         digest = self._digest(datagram)
         if sa.replay.is_duplicate(digest):
             sa.repeat()
@@ -144,7 +144,7 @@ class Engine:
                 if sa.state != "MAIN_R1":
                     raise Drop("old-message")
                 if not sa.replay.is_duplicate(digest):
-                    raise Drop("cookie-in-use", R.NOTIFY["INVALID-COOKIE"])
+                    raise Drop("cookie-in-use")
                 sa.repeat()
                 raise Drop("duplicate")
             half_open += sa.state != "ESTABLISHED"
@@ -156,7 +156,7 @@ class Engine:
         try:
             sa.receive(header, datagram, digest, now)
         except Drop as drop:
-            self._answer_error(header, drop, len(datagram), path, now)
+            self._answer_error(header, drop.args[0], len(datagram), path, now)
             raise
         self.sas.append(sa)
 
@@ -173,7 +173,7 @@ class Engine:
         try:
             sa.receive(header, datagram, digest, now)
         except WrongIdentity as wrong:
-            informational.notify(self, sa, R.NOTIFY["INVALID-ID-INFORMATION"])
+            informational.notify(self, sa, R.INVALID_ID_INFORMATION)
             expected = policy.describe_identity(sa.peer.remote_id)
             sa.fail(
                 "wrong-identity",
@@ -307,27 +307,23 @@ class Engine:
     def _digest(self, datagram):
         return self.hal.hash("sha256", datagram)
 
-    def _drop(self, sa, drop, path):
-        if sa is not None and drop.reason not in _NO_HINT:
-            sa.hint = "last dropped: " + drop.reason
-        if self.drops.count(drop.reason):
+    def _drop(self, sa, reason, path):
+        if sa is not None and reason not in _NO_HINT:
+            sa.hint = "last dropped: " + reason
+        if self.drops.count(reason):
             data = {"from": "%s:%d" % (path[2], path[3])}
-            self.event("drop", reason=drop.reason, **data)
+            self.event("drop", reason=reason, **data)
 
-    def _answer_error(self, header, drop, size, path, now):
+    def _answer_error(self, header, reason, size, path, now):
         """Tell a configured peer why its message 1 was refused: at most one notify a second, and
         never more bytes than came (RFC 2408 section 5)."""
+        number = R.NOTIFY_OF.get(reason)
         recent = self._last_notify is not None and now - self._last_notify < _NOTIFY_INTERVAL_MS
-        answer = wire.message(
-            header.cky_i,
-            header.cky_r,
-            R.N,
-            R.INFORMATIONAL,
-            False,
-            0,
-            wire.chain([(R.N, informational.notify_body(drop.notify))]),
-        )
-        if drop.notify and not recent and len(answer) <= size:
+        if number is None or recent:
+            return
+        chain = wire.chain([(R.N, informational.notify_body(number))])
+        answer = wire.message(header.cky_i, header.cky_r, R.N, R.INFORMATIONAL, False, 0, chain)
+        if len(answer) <= size:
             self._last_notify = now
             self._out.append((path, answer))
 

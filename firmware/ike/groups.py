@@ -1,4 +1,4 @@
-"""The MODP groups of RFC 2409 section 6 and RFC 3526, from the formula that defines their primes."""
+"""The MODP groups of RFC 2409 section 6 and RFC 3526, by the formula that defines their primes."""
 
 from ike.registry import GROUPS
 

@@ -1,4 +1,4 @@
-"""Informational exchanges (RFC 2409 section 5.7): delete and notify, believed only under HASH(1)."""
+"""Informational exchanges (RFC 2409 section 5.7): delete and notify, believed under HASH(1)."""
 
 import struct
 
@@ -16,9 +16,9 @@ def receive(engine, sa, header, datagram):
         _unauthenticated(engine, sa, header, datagram)
         raise Drop("unauthenticated-informational")
     if sa is None:
-        raise Drop("unknown-cookie", R.NOTIFY["INVALID-COOKIE"])
+        raise Drop("unknown-cookie")
     if header.msgid == 0:
-        raise Drop("bad-message-id", R.NOTIFY["INVALID-MESSAGE-ID"])
+        raise Drop("bad-message-id")
     if sa.skeyid_a is None or sa.iv is None:
         raise Drop("unexpected-encrypted")
     for kind, body in _authenticated(engine, sa, header, datagram):
@@ -39,14 +39,14 @@ def _authenticated(engine, sa, header, datagram):
     chain, _ = sa.decrypt(memoryview(datagram)[wire.HEADER : header.length], iv)
     found = sa.payloads(chain, header.first, True)
     if not found or found[0][0] != R.HASH:
-        raise Drop("missing-payload", R.NOTIFY["PAYLOAD-MALFORMED"])
+        raise Drop("missing-payload")
     start = 4 + len(found[0][1])
     size = sum([len(whole) for _, _, whole in found[1:]])
     expected = keys.informational_hash(
         engine.hal, sa.suite, sa.skeyid_a, header.msgid, chain[start : start + size]
     )
     if not _hal.equal(expected, found[0][1]):
-        raise Drop("bad-hash", R.NOTIFY["INVALID-HASH-INFORMATION"])
+        raise Drop("bad-hash")
     return [(kind, body) for kind, body, _ in found[1:]]
 
 
@@ -72,18 +72,18 @@ def _unauthenticated(engine, sa, header, datagram):
 
 def _parse_notify(body):
     if len(body) < 8 or 8 + body[5] > len(body):
-        raise Drop("bad-notify", R.NOTIFY["PAYLOAD-MALFORMED"])
+        raise Drop("bad-notify")
     number = body[6] << 8 | body[7]
-    return R.name_of(R.NOTIFY, number), number
+    return R.NOTIFY_NAMES.get(number, str(number)), number
 
 
 def _names(sa, body):
     """Whether a delete payload names this SA by its cookies (RFC 2408 section 3.15)."""
     if len(body) < 8:
-        raise Drop("bad-delete", R.NOTIFY["PAYLOAD-MALFORMED"])
+        raise Drop("bad-delete")
     _, protocol, spi_size, count = struct.unpack("!IBBH", body[:8])
     if len(body) != 8 + spi_size * count:
-        raise Drop("bad-delete", R.NOTIFY["PAYLOAD-MALFORMED"])
+        raise Drop("bad-delete")
     if protocol != 1 or spi_size != 16:
         return False
     ours = sa.cky_i + sa.cky_r

@@ -157,7 +157,7 @@ class Sa:
         try:
             return wire.payloads(content, first, self._block())
         except Drop:
-            raise Drop("undecipherable", R.NOTIFY["PAYLOAD-MALFORMED"])
+            raise Drop("undecipherable")
 
     def repeat(self):
         """The last request came again: repeat the reply, a bounded number of times."""
@@ -193,7 +193,7 @@ class Sa:
     def decrypt(self, content, iv):
         """(plaintext as a memoryview, last ciphertext block)."""
         if not len(content) or len(content) % self._block():
-            raise Drop("bad-ciphertext-length", R.NOTIFY["PAYLOAD-MALFORMED"])
+            raise Drop("bad-ciphertext-length")
         plain, last = keys.crypt(self.engine.hal, self.suite, self.ka, iv, content, False)
         return memoryview(plain), last
 
@@ -247,13 +247,13 @@ class Sa:
         value = bytes(parts[R.KE])
         nonce = bytes(parts[R.NONCE])
         if len(value) != len(prime):
-            raise Drop("bad-ke-length", R.NOTIFY["INVALID-KEY-INFORMATION"])
+            raise Drop("bad-ke-length")
         if not 1 < int.from_bytes(value, "big") < int.from_bytes(prime, "big") - 1:
-            raise Drop("bad-ke-value", R.NOTIFY["INVALID-KEY-INFORMATION"])
+            raise Drop("bad-ke-value")
         if value == self.g_xi:
-            raise Drop("reflected", R.NOTIFY["INVALID-KEY-INFORMATION"])
+            raise Drop("reflected")
         if not 8 <= len(nonce) <= 256:
-            raise Drop("bad-nonce-length", R.NOTIFY["PAYLOAD-MALFORMED"])
+            raise Drop("bad-nonce-length")
         return value, nonce
 
     def _handle_ke_offer(self, parts):
@@ -293,7 +293,7 @@ class Sa:
         body = parts[R.ID]
         expected = self._hash(initiators, body)
         if not _hal.equal(expected, parts[R.HASH]):
-            raise Drop("bad-hash", R.NOTIFY["INVALID-HASH-INFORMATION"])
+            raise Drop("bad-hash")
         if not policy.same_identity(body, self.peer.remote_id):
             raise WrongIdentity(policy.describe_identity(body))
         return bytes(body)
@@ -365,14 +365,14 @@ def _sort(found, number):
     for index, (kind, body, _) in enumerate(found):
         if kind in required:
             if kind in parts:
-                raise Drop("repeated-payload", R.NOTIFY["PAYLOAD-MALFORMED"])
+                raise Drop("repeated-payload")
             if kind == R.SA and index:  # the SA payload comes first (RFC 2409 section 5)
-                raise Drop("sa-not-first", R.NOTIFY["PAYLOAD-MALFORMED"])
+                raise Drop("sa-not-first")
             parts[kind] = body
         elif kind not in optional:
-            raise Drop("unexpected-payload", R.NOTIFY["INVALID-PAYLOAD-TYPE"])
+            raise Drop("unexpected-payload")
     if len(parts) != len(required):
-        raise Drop("missing-payload", R.NOTIFY["PAYLOAD-MALFORMED"])
+        raise Drop("missing-payload")
     return parts
 
 

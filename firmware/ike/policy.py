@@ -124,10 +124,10 @@ def same_identity(body, expected):
     Protocol and port may be 0/0 or UDP with port 500 or 4500; anything else is refused.
     """
     if len(body) < 4:
-        raise Drop("bad-identity", R.NOTIFY["INVALID-ID-INFORMATION"])
+        raise Drop("bad-identity")
     protocol = (body[1], body[2] << 8 | body[3])
     if protocol not in ((0, 0), (17, 0), (17, 500), (17, 4500)):
-        raise Drop("bad-identity", R.NOTIFY["INVALID-ID-INFORMATION"])
+        raise Drop("bad-identity")
     return body[0] == expected[0] and body[4:] == expected[4:]
 
 
@@ -157,8 +157,8 @@ def select(peer, body):
                 answer[0] = 0
                 return suite, lifetime, wire.sa_body((answer,), number)
     if not any((R.AUTH_METHOD, R.AUTH_PSK) in attrs for attrs, _ in parsed):
-        raise Drop("auth-method-mismatch", R.NOTIFY["NO-PROPOSAL-CHOSEN"])
-    raise Drop("no-proposal-chosen", R.NOTIFY["NO-PROPOSAL-CHOSEN"])
+        raise Drop("auth-method-mismatch")
+    raise Drop("no-proposal-chosen")
 
 
 def accept(peer, body):
@@ -168,7 +168,7 @@ def accept(peer, body):
     """
     _, parsed = wire.offer(body, peer.strict)
     if len(parsed) != 1:
-        raise Drop("not-one-transform", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+        raise Drop("not-one-transform")
     attrs = parsed[0][0]
     chosen = set(attrs)
     if len(chosen) == len(attrs):
@@ -176,8 +176,8 @@ def accept(peer, body):
             if chosen == set(suite.attributes(R.AUTH_PSK, peer.lifetime)):
                 return suite, peer.lifetime
     if (R.AUTH_METHOD, R.AUTH_PSK) not in chosen:
-        raise Drop("auth-method-mismatch", R.NOTIFY["NO-PROPOSAL-CHOSEN"])
-    raise Drop("attributes-changed", R.NOTIFY["ATTRIBUTES-NOT-SUPPORTED"])
+        raise Drop("auth-method-mismatch")
+    raise Drop("attributes-changed")
 
 
 def _matches(suite, attrs):

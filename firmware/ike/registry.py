@@ -28,30 +28,58 @@ ID_PROT, INFORMATIONAL = 2, 5
 # Header flags (RFC 2408 section 3.1).
 FLAG_ENCRYPTION, FLAG_COMMIT, FLAG_AUTH_ONLY = 1, 2, 4
 
-# Notify message types (RFC 2408 section 3.14.1): name -> number.
-NOTIFY = {
-    "INVALID-PAYLOAD-TYPE": 1,
-    "DOI-NOT-SUPPORTED": 2,
-    "SITUATION-NOT-SUPPORTED": 3,
-    "INVALID-COOKIE": 4,
-    "INVALID-MAJOR-VERSION": 5,
-    "INVALID-MINOR-VERSION": 6,
-    "INVALID-EXCHANGE-TYPE": 7,
-    "INVALID-FLAGS": 8,
-    "INVALID-MESSAGE-ID": 9,
-    "INVALID-PROTOCOL-ID": 10,
-    "INVALID-SPI": 11,
-    "INVALID-TRANSFORM-ID": 12,
-    "ATTRIBUTES-NOT-SUPPORTED": 13,
-    "NO-PROPOSAL-CHOSEN": 14,
-    "BAD-PROPOSAL-SYNTAX": 15,
-    "PAYLOAD-MALFORMED": 16,
-    "INVALID-KEY-INFORMATION": 17,
-    "INVALID-ID-INFORMATION": 18,
-    "INVALID-HASH-INFORMATION": 23,
-    "AUTHENTICATION-FAILED": 24,
-    "UNEQUAL-PAYLOAD-LENGTHS": 30,
-    "INITIAL-CONTACT": 24578,
+# Notify message types (RFC 2408 section 3.14.1) by number.
+NOTIFY_NAMES = {
+    1: "INVALID-PAYLOAD-TYPE",
+    2: "DOI-NOT-SUPPORTED",
+    3: "SITUATION-NOT-SUPPORTED",
+    4: "INVALID-COOKIE",
+    5: "INVALID-MAJOR-VERSION",
+    6: "INVALID-MINOR-VERSION",
+    7: "INVALID-EXCHANGE-TYPE",
+    8: "INVALID-FLAGS",
+    9: "INVALID-MESSAGE-ID",
+    10: "INVALID-PROTOCOL-ID",
+    11: "INVALID-SPI",
+    12: "INVALID-TRANSFORM-ID",
+    13: "ATTRIBUTES-NOT-SUPPORTED",
+    14: "NO-PROPOSAL-CHOSEN",
+    15: "BAD-PROPOSAL-SYNTAX",
+    16: "PAYLOAD-MALFORMED",
+    17: "INVALID-KEY-INFORMATION",
+    18: "INVALID-ID-INFORMATION",
+    23: "INVALID-HASH-INFORMATION",
+    24: "AUTHENTICATION-FAILED",
+    30: "UNEQUAL-PAYLOAD-LENGTHS",
+    24578: "INITIAL-CONTACT",
+}
+INVALID_ID_INFORMATION = 18
+
+# What a refused first message is answered with (RFC 2408 section 5): drop reason -> notify type.
+# Every other reason is met by silence.
+NOTIFY_OF = {
+    "invalid-payload-type": 1,
+    "unexpected-payload": 1,
+    "bad-doi": 2,
+    "bad-situation": 3,
+    "bad-protocol-id": 10,
+    "bad-spi-size": 11,
+    "bad-transform-id": 12,
+    "no-proposal-chosen": 14,
+    "auth-method-mismatch": 14,
+    "bad-proposal": 15,
+    "reserved-in-proposal": 15,
+    "bad-transform": 15,
+    "bad-transform-count": 15,
+    "attribute-overrun": 15,
+    "attribute-not-basic": 15,
+    "reserved-not-zero": 16,
+    "payload-overrun": 16,
+    "too-many-payloads": 16,
+    "repeated-payload": 16,
+    "missing-payload": 16,
+    "sa-not-first": 16,
+    "trailing-bytes": 30,
 }
 
 # Phase 1 attributes (RFC 2409 appendix A).
@@ -89,7 +117,7 @@ HASHES = {
 }
 
 # name: (group description, prime bits, c of the prime's formula, private exponent bits).
-# The exponents have at least twice the group's strength (RFC 3526 section 8, RFC 7919 section 5.2).
+# The exponents have at least twice the group's strength (RFC 3526 section 8, RFC 7919 5.2).
 GROUPS = {
     "modp1024": (2, 1024, 129093, 192),
     "modp1536": (5, 1536, 741804, 224),
@@ -102,11 +130,3 @@ GROUPS = {
 
 # Refused unless the peer's configuration says `legacy = true` (RFC 8247, RFC 9395).
 LEGACY = ("3des", "md5", "sha1", "modp1024", "modp1536")
-
-
-def name_of(table, number):
-    """The name of `number` in a registry table, or the number itself as text."""
-    for name, value in table.items():
-        if (value[0] if isinstance(value, tuple) else value) == number:
-            return name
-    return str(number)

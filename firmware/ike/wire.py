@@ -17,18 +17,7 @@ _FORMAT = "!8s8sBBBBII"
 
 
 class Drop(Exception):
-    """A datagram is dropped. `args` = (reason, notify message type or 0).
-
-    The reason is a counter's name; the notify type is what RFC 2408 section 5 would tell the peer.
-    """
-
-    @property
-    def reason(self):
-        return self.args[0]
-
-    @property
-    def notify(self):
-        return self.args[1] if len(self.args) > 1 else 0
+    """A datagram is dropped; `args[0]` is the named reason, a counter's name."""
 
 
 class Header:
@@ -47,13 +36,13 @@ class Header:
             struct.unpack_from(_FORMAT, datagram)
         )
         if version >> 4 != 1:
-            raise Drop("bad-major-version", R.NOTIFY["INVALID-MAJOR-VERSION"])
+            raise Drop("bad-major-version")
         if version & 15:
-            raise Drop("bad-minor-version", R.NOTIFY["INVALID-MINOR-VERSION"])
+            raise Drop("bad-minor-version")
         if length != size and (strict or not HEADER <= length < size):
-            raise Drop("length-mismatch", R.NOTIFY["UNEQUAL-PAYLOAD-LENGTHS"])
+            raise Drop("length-mismatch")
         if self.cky_i == ZERO_COOKIE:
-            raise Drop("zero-cookie", R.NOTIFY["INVALID-COOKIE"])
+            raise Drop("zero-cookie")
         self.encrypted = bool(flags & R.FLAG_ENCRYPTION)
         self.length = length
         self.auth_only = bool(flags & R.FLAG_AUTH_ONLY)
@@ -70,21 +59,21 @@ def payloads(chain, first, padding=0):
     end = len(chain)
     while first:
         if len(found) == _MAX_PAYLOADS:
-            raise Drop("too-many-payloads", R.NOTIFY["PAYLOAD-MALFORMED"])
+            raise Drop("too-many-payloads")
         if end - at < 4:
-            raise Drop("payload-overrun", R.NOTIFY["PAYLOAD-MALFORMED"])
+            raise Drop("payload-overrun")
         length = chain[at + 2] << 8 | chain[at + 3]
         if chain[at + 1]:
-            raise Drop("reserved-not-zero", R.NOTIFY["PAYLOAD-MALFORMED"])
+            raise Drop("reserved-not-zero")
         if length < 4 or length > end - at:
-            raise Drop("payload-overrun", R.NOTIFY["PAYLOAD-MALFORMED"])
+            raise Drop("payload-overrun")
         if first not in R.PAYLOAD_NAMES:
-            raise Drop("invalid-payload-type", R.NOTIFY["INVALID-PAYLOAD-TYPE"])
+            raise Drop("invalid-payload-type")
         found.append((first, chain[at + 4 : at + length], chain[at : at + length]))
         first = chain[at]
         at += length
     if end - at > padding:
-        raise Drop("trailing-bytes", R.NOTIFY["UNEQUAL-PAYLOAD-LENGTHS"])
+        raise Drop("trailing-bytes")
     return found
 
 
@@ -135,16 +124,16 @@ def attributes(data):
     at = 0
     while at < len(data):
         if len(data) - at < 4:
-            raise Drop("attribute-overrun", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+            raise Drop("attribute-overrun")
         kind, value = struct.unpack("!HH", data[at : at + 4])
         at += 4
         if kind & 0x8000:
             kind &= 0x7FFF
         else:
             if kind != R.LIFE_DURATION or not 1 <= value <= 8:
-                raise Drop("attribute-not-basic", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+                raise Drop("attribute-not-basic")
             if value > len(data) - at:
-                raise Drop("attribute-overrun", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+                raise Drop("attribute-overrun")
             length = value
             value = int.from_bytes(bytes(data[at : at + length]), "big")
             at += length
@@ -179,39 +168,39 @@ def offer(body, strict=True):
     `strict=False` lets a wrong DOI, situation and transform ID pass, as some gateways do.
     """
     if len(body) < 16:
-        raise Drop("payload-overrun", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+        raise Drop("bad-proposal")
     doi, situation, following, reserved, length, proposal, protocol, spi_size, count = (
         struct.unpack("!IIBBHBBBB", body[:16])
     )
     if strict and doi != 1:
-        raise Drop("bad-doi", R.NOTIFY["DOI-NOT-SUPPORTED"])
+        raise Drop("bad-doi")
     if strict and situation != 1:
-        raise Drop("bad-situation", R.NOTIFY["SITUATION-NOT-SUPPORTED"])
+        raise Drop("bad-situation")
     if reserved:
-        raise Drop("reserved-not-zero", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+        raise Drop("reserved-in-proposal")
     if following or length != len(body) - 8:  # one proposal in phase 1 (RFC 2409 section 5)
-        raise Drop("bad-proposal", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+        raise Drop("bad-proposal")
     if protocol != 1:
-        raise Drop("bad-protocol-id", R.NOTIFY["INVALID-PROTOCOL-ID"])
+        raise Drop("bad-protocol-id")
     if spi_size > 16 or 16 + spi_size > len(body):
-        raise Drop("bad-spi-size", R.NOTIFY["INVALID-SPI"])
+        raise Drop("bad-spi-size")
     found = []
     at = 16 + spi_size
     following = R.TRANSFORM
     while following:
         if len(found) == count or len(body) - at < 8:
-            raise Drop("bad-transform-count", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+            raise Drop("bad-transform-count")
         following, reserved, length, _, kind, reserved2 = struct.unpack(
             "!BBHBBH", body[at : at + 8]
         )
         if reserved or reserved2:
-            raise Drop("reserved-not-zero", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+            raise Drop("reserved-in-proposal")
         if following not in (0, R.TRANSFORM) or length < 8 or length > len(body) - at:
-            raise Drop("bad-transform", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+            raise Drop("bad-transform")
         if strict and kind != 1:
-            raise Drop("bad-transform-id", R.NOTIFY["INVALID-TRANSFORM-ID"])
+            raise Drop("bad-transform-id")
         found.append((attributes(body[at + 8 : at + length]), body[at : at + length]))
         at += length
     if len(found) != count or at != len(body):
-        raise Drop("bad-transform-count", R.NOTIFY["BAD-PROPOSAL-SYNTAX"])
+        raise Drop("bad-transform-count")
     return proposal, found

@@ -57,13 +57,13 @@ MALFORMED = (
     ("situation 2", lambda m: changed(m, 39, 2), "bad-situation", 3),
     ("situation 0", lambda m: changed(m, 39, 0), "bad-situation", 3),
     ("two proposals", lambda m: changed(m, 40, 2), "bad-proposal", 15),
-    ("proposal RESERVED", lambda m: changed(m, 41, 1), "reserved-not-zero", 15),
+    ("proposal RESERVED", lambda m: changed(m, 41, 1), "reserved-in-proposal", 15),
     ("protocol ESP", lambda m: changed(m, 45, 3), "bad-protocol-id", 10),
     ("SPI size 17", lambda m: changed(m, 46, 17), "bad-spi-size", 11),
     ("no transform", lambda m: changed(m, 47, 0), "bad-transform-count", 15),
     ("transform count", lambda m: changed(m, 47, 2), "bad-transform-count", 15),
     ("transform-ID 9", lambda m: changed(m, 53, 9), "bad-transform-id", 12),
-    ("transform RESERVED2", lambda m: changed(m, 54, 1), "reserved-not-zero", 15),
+    ("transform RESERVED2", lambda m: changed(m, 54, 1), "reserved-in-proposal", 15),
     ("auth method 77", lambda m: with_attribute(3, 77), "auth-method-mismatch", 14),
     ("RSA signatures only", lambda m: with_attribute(3, 3), "auth-method-mismatch", 14),
     ("DES", lambda m: with_attribute(1, 1), "no-proposal-chosen", 14),
@@ -162,7 +162,7 @@ def test_truncated_to_every_length():
 
 def test_error_notifies_are_limited():
     pair, _ = first_message()
-    for second in range(3):
+    for _ in range(3):
         for _ in range(10):
             pair.give("r", with_attribute(4, 2))
         assert len(pair.collect("r")) == 1
@@ -348,7 +348,7 @@ def test_duplicates_are_answered_at_most_twice():
         replies += pair.collect("r")
     assert len(pair.r.sas) == 1
     assert len(replies) == 1 + exchange.MAX_REPLAYS
-    assert len(set([bytes(reply) for reply in replies])) == 1
+    assert len({bytes(reply) for reply in replies}) == 1
     assert pair.r.drops.by_reason == {"duplicate": 5}
 
 

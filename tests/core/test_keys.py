@@ -3,10 +3,9 @@
 import json
 from binascii import unhexlify
 
-from pair import make_hal
-
 from ike import groups, keys
 from ike import registry as R
+from pair import make_hal
 
 with open(__file__.rpartition("/")[0] + "/../vectors/ikev1.json") as file:
     VECTORS = json.load(file)

@@ -47,7 +47,7 @@ def alphabet():
     pair.i.terminate("gw")
     letters["delete to r"] = pair.collect("i")[-1]
     cookies = letters[6][:16]
-    body = informational.notify_body(R.NOTIFY["NO-PROPOSAL-CHOSEN"])
+    body = informational.notify_body(14)
     clear = wire.chain([(R.N, body)])
     letters["clear notify"] = header(cookies, R.N, 5, 0, clear)
     spi = struct.pack("!IBBH", 1, 1, 16, 1) + cookies

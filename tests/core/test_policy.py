@@ -1,9 +1,8 @@
 """Proposals, their selection and comparison, and the identity rule."""
 
-from pair import PSK, changed, dropped
-
 from ike import policy, wire
 from ike import registry as R
+from pair import PSK, changed, dropped
 
 BEST = "aes256-sha256-modp2048"
 GOOD = "aes128-sha384-modp4096"
@@ -117,7 +116,7 @@ def test_responder_echoes_the_chosen_transform():
     suite, lifetime, answer = policy.select(peer(), body)
     assert (suite.name, lifetime) == (BEST, 86400)
     sent = wire.offer(body)[1][1][1]
-    number, parsed = wire.offer(answer)
+    _, parsed = wire.offer(answer)
     assert len(parsed) == 1
     assert bytes(parsed[0][1]) == b"\0" + bytes(sent)[1:]
     assert bytes(parsed[0][1])[4] == 2

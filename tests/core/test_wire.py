@@ -2,10 +2,9 @@
 
 import struct
 
-from pair import changed, dropped
-
 from ike import registry as R
 from ike import wire
+from pair import changed, dropped
 
 HEAD = struct.pack("!8s8sBBBBII", b"i" * 8, b"r" * 8, R.SA, 0x10, 2, 0, 0, 28)
 
@@ -129,7 +128,7 @@ def test_offer_refusals():
         (7, 2, "bad-situation"),
         (7, 3, "bad-situation"),
         (8, 2, "bad-proposal"),
-        (9, 1, "reserved-not-zero"),
+        (9, 1, "reserved-in-proposal"),
         (11, 9, "bad-proposal"),
         (13, 2, "bad-protocol-id"),
         (14, 200, "bad-spi-size"),
@@ -138,12 +137,12 @@ def test_offer_refusals():
         (15, 0, "bad-transform-count"),
         (16, 0, "bad-transform-count"),
         (16, 2, "bad-transform"),
-        (17, 1, "reserved-not-zero"),
+        (17, 1, "reserved-in-proposal"),
         (19, 0, "bad-transform"),
         (19, 7, "bad-transform"),
         (19, 255, "bad-transform"),
         (21, 9, "bad-transform-id"),
-        (22, 1, "reserved-not-zero"),
+        (22, 1, "reserved-in-proposal"),
         (second, 3, "bad-transform-count"),
     ):
         assert dropped(wire.offer, changed(body, at, value)) == reason, (at, value)
