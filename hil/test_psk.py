@@ -1,5 +1,6 @@
 """Main Mode with a pre-shared key against real gateways, in both roles."""
 
+import base64
 import itertools
 
 import pytest
@@ -186,3 +187,16 @@ def test_the_matrix_covers_what_it_says() -> None:
     assert parts[0] == {"aes128", "aes192", "aes256"}
     assert parts[1] == {"sha256", "sha384", "sha512"}
     assert len(list(itertools.product(*parts))) > len(MATRIX) - 2
+
+
+def test_no_secret_on_the_console(bench: Bench) -> None:
+    """The key is looked for in everything that the board says, in each of its spellings."""
+    secret = b"canary-4f1d6a90c2e7"
+    bench.start("builtin", "initiator", {"psk": secret.decode()}, {"psk": secret})
+    assert bench.negotiate()[0].established
+    said = [bench.events, list(bench.agent.console.noise)]
+    said += [bench.agent.call(name) for name in ("status", "counters", "config.get", "selftest")]
+    text = repr(said)
+    assert "(set)" in text
+    for spelling in (secret.decode(), secret.hex(), base64.b64encode(secret).decode()):
+        assert spelling not in text

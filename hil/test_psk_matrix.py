@@ -1,4 +1,4 @@
-"""Every cipher with every hash and group against charon, in both roles, on boards that are fast."""
+"""Every cipher with every hash and group against charon, both roles, on boards that are fast."""
 
 import itertools
 

@@ -146,7 +146,6 @@ def test_no_error_and_no_copy_tells_the_key():
     assert _CANARY not in repr(config.check(given, _schema()))
     given = _config(psk=[_CANARY])
     assert _CANARY not in repr(config.check(given, _schema()))
-    assert config.redacted(_config())["peer"]["hq"]["psk"] == "(set)"
 
 
 def test_key_spellings():
