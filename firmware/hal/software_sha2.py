@@ -26,8 +26,8 @@ def _primes(n):
 
 
 def _root(n, degree):
-    # Newton's iteration from above: floor of the root.
-    x = 1 << 100
+    # Newton's iteration from above: the floor of the root. The roots asked for are below 2^67.
+    x = 1 << 67
     while True:
         y = ((degree - 1) * x + n // x ** (degree - 1)) // degree
         if y >= x:
