@@ -195,18 +195,27 @@ def _count(table, row, column):
 def select(board, on_event=None):
     """The Hal of a board, by its data: {"chip": "esp32", "engines": ["mpi", "mbed", "software"]}.
 
+    Random bytes come from a generator that the board's own source seeds, or, where it has none,
+    `board["entropy"]`: bytes that the host gave it for this boot (see hal.entropy).
     An engine that is named but cannot be had is left out, counted and reported.
     """
     hal = Hal([], on_event)
     for name in board.get("engines", ("mbed", "software")):
         try:
-            hal._engines.append(_engine(name, board))
+            hal._engines.append(_engine(name, board.get("chip")))
         except EngineError as error:
             hal._report(name, "select", board.get("chip"), error.code)
+
+    from hal import entropy
+
+    try:  # last, because it may hash at once; first in the order, because it is preferred
+        hal._engines.insert(0, entropy.engine(hal.hmac, board.get("entropy"), board.get("chip")))
+    except HalError:
+        hal._report("drbg", "select", board.get("chip"), "no-source")
     return hal
 
 
-def _engine(name, board):
+def _engine(name, chip):
     if name == "software":
         from hal import software
 
@@ -218,5 +227,5 @@ def _engine(name, board):
     if name == "mpi":
         from hal import mpi
 
-        return mpi.Engine(board["chip"])
+        return mpi.Engine(chip)
     raise ValueError("unknown engine " + name)

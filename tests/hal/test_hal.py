@@ -338,6 +338,39 @@ def test_select_takes_the_boards_engines_in_order():
     _raises(ValueError, hal.select, {"engines": ["softwear"]})
 
 
+def test_select_reports_an_engine_that_the_board_has_not():
+    events = []
+    h = hal.select({"chip": "esp32c2", "engines": ["mpi", "software"]}, events.append)
+    assert h.failures == {"mpi:select": {"unsupported": 1}}
+    assert [(e["engine"], e["op"], e["what"]) for e in events] == [("mpi", "select", "esp32c2")]
+    h.modexp(b"\2", b"\3", b"\xff" * 128)
+    assert h.counts == {"modexp": {"software": 1}}
+
+
+def test_random_bytes_come_from_the_seeded_generator():
+    h = hal.select({"engines": ["software"]})
+    a = h.random(40)
+    assert isinstance(a, bytearray)
+    assert len(a) == 40
+    assert a != h.random(40)
+    assert h.counts["random"] == {"drbg": 2}
+
+
+def test_a_board_without_a_source_of_randomness_says_so():
+    from hal import entropy
+
+    kept, entropy.urandom = entropy.urandom, None
+    try:
+        h = hal.select({"chip": "virt", "engines": ["mbed"]})
+        assert h.failures == {"drbg:select": {"no-source": 1}}
+        _raises(HalError, h.random, 16)
+        h = hal.select({"chip": "virt", "engines": ["mbed"], "entropy": bytes(range(48))})
+        assert len(h.random(16)) == 16
+        assert h.counts["random"] == {"drbg-weak": 1}
+    finally:
+        entropy.urandom = kept
+
+
 def test_wipe():
     secret = bytearray(b"secret")
     wipe(secret)
