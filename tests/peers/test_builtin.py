@@ -114,14 +114,17 @@ def test_delete_in_both_directions(join: Join, who: str) -> None:
 
 def test_forged_delete_changes_nothing(join: Join) -> None:
     def forge(number: int, data: bytes) -> bytes:
-        return data[:-1] + bytes([data[-1] ^ 1]) if number == 0 else data
+        # With 16-octet blocks this garbles HASH(1) alone, and leaves DELETE whole.
+        return data[:44] + bytes([data[44] ^ 1]) + data[45:] if number == 0 else data
 
     initiator, responder = join(initiator_options={"mangle": forge})
     initiator.initiate()
     assert initiator.wait(5).established
     assert responder.wait(5).established
     initiator.delete()
-    assert responder.wait_event("rejected", 5) is not None
+    rejected = responder.wait_event("rejected", 5)
+    assert rejected is not None
+    assert rejected.text == "HASH(1) is wrong"
     assert responder.wait_event("deleted", 0.1) is None
     assert responder.wait(0).established
 

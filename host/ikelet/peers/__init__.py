@@ -7,6 +7,8 @@ with make_peer("builtin", PeerConfig(psk=b"...", remote=("127.0.0.1", 0))) as pe
 
 from __future__ import annotations
 
+from typing import Any
+
 from .base import (
     Address,
     Datagram,
@@ -34,7 +36,7 @@ __all__ = [
 ]
 
 
-def make_peer(kind: str, config: PeerConfig, **options: object) -> Peer:
+def make_peer(kind: str, config: PeerConfig, **options: Any) -> Peer:
     """A peer of one of KINDS; `options` are that kind's own.
 
     The kinds are imported only when asked for: scapy alone takes a second.

@@ -116,6 +116,7 @@ class Peer(Protocol):
 
     config: PeerConfig
     events: list[PeerEvent]
+    datagrams: list[Datagram]
 
     @property
     def address(self) -> Address:
@@ -132,5 +133,12 @@ class Peer(Protocol):
     def wait(self, timeout: float) -> PeerResult:
         """The end of the latest negotiation, or a result that says what is still missing."""
 
+    def wait_event(self, kind: str, timeout: float, after: int = 0) -> PeerEvent | None:
+        """The first event of `kind` from index `after` of `events` on, or None in time."""
+
     def delete(self) -> None:
         """Take the established SA down, telling the other side."""
+
+    def __enter__(self) -> Peer: ...
+
+    def __exit__(self, *exception: object) -> None: ...

@@ -7,19 +7,17 @@ reason. `forgiving` makes it drop such a message and wait for a better one, as a
 
 from __future__ import annotations
 
-import contextlib
 import select
-import socket
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 from . import messages as m
 from .base import Address, Datagram, PeerConfig, PeerError, PeerEvent, PeerResult
 from .messages import Header, Payload, RejectedError, require
 from .phase1 import DONE, Negotiation
+from .threaded import ThreadedPeer
 
 # Called with (number, datagram) before sending; number is 0 for an Informational. Returns
 # what to send instead: octets, a list of datagrams, or None to lose it.
@@ -42,66 +40,18 @@ class _Sa:
     failed: bool = False
 
 
-class BuiltinPeer:
+class BuiltinPeer(ThreadedPeer):
     """A peer gateway in a background thread. See `base.Peer` for what all peers share."""
 
     def __init__(
         self, config: PeerConfig, mangle: Mangle | None = None, forgiving: bool = False
     ) -> None:
-        self.config = config
-        self.events: list[PeerEvent] = []
-        self.datagrams: list[Datagram] = []
+        super().__init__(config)
         self.results: list[PeerResult] = []
         self.mangle = mangle
         self.forgiving = forgiving
         self._sas: dict[bytes, _Sa] = {}
         self._latest: _Sa | None = None
-        self._changed = threading.Condition(threading.RLock())
-        self._thread: threading.Thread | None = None
-        self._socket: socket.socket | None = None
-        self._wake: tuple[socket.socket, socket.socket] | None = None
-        self._address: Address | None = None
-        self._error: BaseException | None = None
-
-    # -- life -------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        if self._thread:
-            raise PeerError("the peer is already running")
-        host, port = self.config.local
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            self._socket.bind((host, port))
-        except OSError as error:
-            self._socket.close()
-            raise PeerError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-        self._address = self._socket.getsockname()[:2]
-        self._wake = socket.socketpair()
-        self._thread = threading.Thread(target=self._run, name="builtin-peer", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        if not self._thread:
-            return
-        self._wake[1].send(b"x")
-        self._thread.join()
-        self._thread = None
-        for each in (self._socket, *self._wake):
-            each.close()
-
-    def __enter__(self) -> BuiltinPeer:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
-    @property
-    def address(self) -> Address:
-        if not self._address:
-            raise PeerError("the peer has no address before it is started")
-        return self._address
 
     # -- what a user asks for ---------------------------------------------------------------
 
@@ -110,8 +60,9 @@ class BuiltinPeer:
         remote = self.config.remote
         if not remote or not remote[1]:
             raise PeerError("an initiator needs the address and port of the other side")
+        if not self._thread:
+            raise PeerError("the peer is not started")
         with self._changed:
-            self.address  # noqa: B018 - refuses before start
             negotiation = Negotiation(self.config)
             sa = _Sa(negotiation, remote)
             self._sas[negotiation.cookies[0]] = self._latest = sa
@@ -124,12 +75,6 @@ class BuiltinPeer:
             if self._error:
                 raise PeerError(f"the peer broke down: {self._error!r}") from self._error
             return self._result(self._latest)
-
-    def wait_event(self, kind: str, timeout: float, after: int = 0) -> PeerEvent | None:
-        """The first event of `kind` from index `after` of `events` on, or None in time."""
-        with self._changed:
-            find = lambda: next((e for e in self.events[after:] if e.kind == kind), None)  # noqa: E731
-            return self._changed.wait_for(find, timeout)
 
     def delete(self) -> None:
         """Send DELETE for the latest SA, under its protection, and forget it."""
@@ -144,23 +89,17 @@ class BuiltinPeer:
 
     # -- thread -----------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        try:
-            while True:
-                with self._changed:
-                    timeout = self._retransmit_due(time.monotonic())
-                readable, _, _ = select.select([self._socket, self._wake[0]], [], [], timeout)
-                if self._wake[0] in readable and b"x" in self._wake[0].recv(64):
-                    return
-                if self._socket in readable:
-                    data, source = self._socket.recvfrom(65535)
-                    with self._changed:
-                        self._receive(data, source[:2])
-        except BaseException as error:  # shown by wait(), which is where a user looks
+    def _loop(self) -> None:
+        while True:
             with self._changed:
-                self._error = error
-                self._changed.notify_all()
-            raise
+                timeout = self._retransmit_due(time.monotonic())
+            readable, _, _ = select.select([self._socket, self._wake], [], [], timeout)
+            if self._wake in readable and self._woken():
+                return
+            if self._socket in readable:
+                data, source = self._socket.recvfrom(65535)
+                with self._changed:
+                    self._receive(data, source[:2])
 
     def _retransmit_due(self, now: float) -> float | None:
         """Send again what is due; seconds until the next is, None when nothing waits."""
@@ -237,7 +176,7 @@ class BuiltinPeer:
         sa.seen[data], sa.last_received = number, data
         sa.deadline = None
         if number in (3, 4):
-            self._log_key(negotiation)
+            self._log_key(negotiation.cookies[0].hex(), negotiation.keys.ka)
         if answer is not None:
             sent = {2: ("SA",), 3: ("KE", "NONCE"), 4: ("KE", "NONCE")}
             self._send(sa, number + 1, answer, sent.get(number + 1, ("ID", "HASH")))
@@ -305,7 +244,7 @@ class BuiltinPeer:
         sa.last_sent, sa.sent_number, sa.attempt = data, number, 0
         if sa.negotiation.initiator:
             self._arm(sa, time.monotonic())
-            self._wake[1].send(b"t")
+            self._waker.send(b"t")
         self._transmit(sa, number, data, payloads)
 
     def _transmit(
@@ -355,7 +294,8 @@ class BuiltinPeer:
             established,
             "" if established else reason or missing,
             negotiation.role,
-            *(cookie.hex() for cookie in negotiation.cookies),
+            negotiation.cookies[0].hex(),
+            negotiation.cookies[1].hex(),
             str(negotiation.suite) if negotiation.suite else None,
             negotiation.lifetime,
             negotiation.remote_id,
@@ -366,22 +306,8 @@ class BuiltinPeer:
         rejected = [event.text for event in self.events if event.kind == "rejected"]
         return rejected[-1] if rejected else "nothing came from the other side"
 
-    def _event(self, kind: str, text: str = "", **details: object) -> None:
-        event = PeerEvent(kind, text, **details)
-        self.events.append(event)
-        self._changed.notify_all()
-        if self.config.on_event:
-            self.config.on_event(event)
-
-    def _log_key(self, negotiation: Negotiation) -> None:
-        """One line of Wireshark's `ikev1_decryption_table`, only where a key log is asked for."""
-        if not self.config.keylog:
-            return
-        path = Path(self.config.keylog)
-        with contextlib.suppress(FileExistsError):
-            path.touch(0o600, exist_ok=False)
-        with path.open("a") as file:
-            file.write(f"{negotiation.cookies[0].hex()},{negotiation.keys.ka.hex()}\n")
+    def _event(self, kind: str, text: str = "", **details: Any) -> None:
+        self._emit(PeerEvent(kind, text, **details))
 
 
 def _names(payloads: list[Payload]) -> tuple[str, ...]:

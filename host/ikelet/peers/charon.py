@@ -172,8 +172,10 @@ class CharonProcess:
     def _configuration(self) -> str:
         # The log goes to a path, because charon flushes lines to files only.
         levels = {"path": "/dev/stdout", "flush_line": "yes", "default": "1"} | self._log_level
-        charon = {"load": _PLUGINS, "install_routes": "no"} | self._settings
-        charon |= {
+        charon = {
+            "load": _PLUGINS,
+            "install_routes": "no",
+            **self._settings,
             "plugins": {"vici": {"socket": f"unix://{self.vici}"}},
             "filelog": {"out": levels},
         }

@@ -8,17 +8,15 @@ in between.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import socket
-import threading
 import time
-from pathlib import Path
 
 from .base import Address, Datagram, PeerConfig, PeerError, PeerEvent, PeerResult
 from .charon import CharonProcess
 from .charon_log import CharonLog
+from .threaded import ThreadedPeer
 from .vici import Vici, ViciError
 
 _NAME = "agent"
@@ -26,7 +24,7 @@ _INSIDE = ("127.0.0.1", 500)
 _START_TIMEOUT, _CALL_TIMEOUT = 10.0, 5.0
 
 
-class StrongswanPeer:
+class StrongswanPeer(ThreadedPeer):
     """A charon as a peer gateway. See `base.Peer` for what all peers share.
 
     `settings` are added to strongswan.conf's charon section, for example
@@ -43,41 +41,22 @@ class StrongswanPeer:
         log_secrets: bool = False,
         forgiving: bool = False,
     ) -> None:
-        self.config = config
-        self.events: list[PeerEvent] = []
-        self.datagrams: list[Datagram] = []
+        super().__init__(config)
         self.forgiving = forgiving
         self._netns = netns
         secret_level = {"ike": "4"} if log_secrets or config.keylog else {}
         self._charon = CharonProcess(_settings(config) | (settings or {}), netns, secret_level)
         self._log = CharonLog(keep_dumps=log_secrets)
-        self._changed = threading.Condition()
         self._ready = False
-        self._error: BaseException | None = None
         self._outcome: PeerEvent | None = None
         self._first: float | None = None
         self._sa: dict = {}
-        self._thread: threading.Thread | None = None
-        self._outside: socket.socket | None = None
-        self._wake: tuple[socket.socket, socket.socket] | None = None
         self._remote: Address | None = config.remote
 
     # -- life -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        if self._thread:
-            raise PeerError("the peer is already running")
-        if self._netns is None:
-            self._outside = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            try:
-                self._outside.bind(self.config.local)
-            except OSError as error:
-                self._outside.close()
-                where = "{} port {}".format(*self.config.local)
-                raise PeerError(f"cannot listen on {where}: {error.strerror}") from None
-        self._wake = socket.socketpair()
-        self._thread = threading.Thread(target=self._run, name="charon", daemon=True)
-        self._thread.start()
+        super().start()
         try:
             with self._changed:
                 ready = self._changed.wait_for(lambda: self._ready or self._error, _START_TIMEOUT)
@@ -90,28 +69,8 @@ class StrongswanPeer:
             self.stop()
             raise
 
-    def stop(self) -> None:
-        if not self._thread:
-            return
-        self._wake[1].send(b"x")
-        self._thread.join()
-        self._thread = None
-        for each in (*self._wake, self._outside):
-            if each:
-                each.close()
-
-    def __enter__(self) -> StrongswanPeer:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
-    @property
-    def address(self) -> Address:
-        if not self._thread:
-            raise PeerError("the peer has no address before it is started")
-        return self._outside.getsockname() if self._outside else self.config.local
+    def _bind(self) -> socket.socket | None:
+        return super()._bind() if self._netns is None else None
 
     @property
     def pid(self) -> int:
@@ -146,12 +105,6 @@ class StrongswanPeer:
             return self._established(outcome, first)
         reason = outcome.text if outcome else self._missing()
         return PeerResult(False, reason, self.config.role)
-
-    def wait_event(self, kind: str, timeout: float, after: int = 0) -> PeerEvent | None:
-        """The first event of `kind` from index `after` of `events` on, or None in time."""
-        with self._changed:
-            find = lambda: next((e for e in self.events[after:] if e.kind == kind), None)  # noqa: E731
-            return self._changed.wait_for(find, timeout)
 
     def delete(self) -> None:
         """Terminate the SA; charon sends DELETE."""
@@ -196,24 +149,22 @@ class StrongswanPeer:
 
     # -- thread -----------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _loop(self) -> None:
         """Start charon, carry datagrams and read the log until told to stop."""
         try:
             self._charon.start()
-            self._loop()
-        except BaseException as error:  # shown by start() and wait(), where a user looks
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
+            self._carry()
         finally:
             self._charon.stop()
 
-    def _loop(self) -> None:
+    def _carry(self) -> None:
         log, relay, partial = self._charon.log_fd, self._charon.relay, b""
-        sources = [log, self._wake[0], *([relay, self._outside] if relay else [])]
+        sources: list[int | socket.socket] = [log, self._wake]
+        if relay and self._socket:
+            sources += [relay, self._socket]
         while True:
             readable, _, _ = select.select(sources, [], [])
-            if self._wake[0] in readable:
+            if self._wake in readable and self._woken():
                 return
             if log in readable:
                 data = os.read(log, 65536)
@@ -222,13 +173,13 @@ class StrongswanPeer:
                 *lines, partial = (partial + data).split(b"\n")
                 for line in lines:
                     self._line(line.decode("utf-8", "replace"))
-            if self._outside in readable:
+            if self._socket in readable:
                 self._carry_in()
             if relay in readable:
                 self._carry_out()
 
     def _carry_in(self) -> None:
-        data, source = self._outside.recvfrom(65535)
+        data, source = self._socket.recvfrom(65535)
         if self.config.remote and self.config.remote[1] and source != self.config.remote:
             self._event(PeerEvent("rejected", f"came from {source}, not the other side", "in"))
             return
@@ -239,7 +190,7 @@ class StrongswanPeer:
     def _carry_out(self) -> None:
         data, _ = self._charon.relay.recvfrom(65535)
         self.datagrams.append(Datagram(time.monotonic(), self.address, self._remote, data))
-        self._outside.sendto(data, self._remote)
+        self._socket.sendto(data, self._remote)
 
     def _line(self, line: str) -> None:
         if "] spawning " in line:
@@ -254,16 +205,13 @@ class StrongswanPeer:
 
     def _event(self, event: PeerEvent) -> None:
         final = event.kind == "established" or (event.kind == "failed" and not self.forgiving)
-        if event.kind == "established":
-            self._log_key()
+        if event.kind == "established" and self._log.ka:
+            self._log_key(self.list_sas()[-1]["initiator-spi"], self._log.ka)
         with self._changed:
-            self.events.append(event)
             # The first error is the cause, those after it only follow.
             if final and (event.kind == "established" or not self._outcome):
                 self._outcome = event
-            self._changed.notify_all()
-        if self.config.on_event:
-            self.config.on_event(event)
+        self._emit(event)
 
     # -- results ----------------------------------------------------------------------------
 
@@ -287,16 +235,6 @@ class StrongswanPeer:
         if not numbers:
             return "nothing came from the other side"
         return f"not established after message {max(number or 0 for number in numbers)}"
-
-    def _log_key(self) -> None:
-        if not self.config.keylog or not self._log.ka:
-            return
-        cookie = self.list_sas()[-1]["initiator-spi"]
-        path = Path(self.config.keylog)
-        with contextlib.suppress(FileExistsError):
-            path.touch(0o600, exist_ok=False)
-        with path.open("a") as file:
-            file.write(f"{cookie},{self._log.ka.hex()}\n")
 
 
 def _settings(config: PeerConfig) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -82,7 +83,8 @@ def parse(proposal: str) -> Suite:
     parts = proposal.split("-")
     if len(parts) != 3:
         raise PeerError(f'proposal "{proposal}" is not spelled cipher-hash-group')
-    for part, known in zip(parts, (CIPHERS, HASHES, GROUPS), strict=True):
+    tables: tuple[Iterable[str], ...] = CIPHERS, HASHES, GROUPS
+    for part, known in zip(parts, tables, strict=True):
         if part not in known:
             raise PeerError(f'proposal "{proposal}": "{part}" is not one of {", ".join(known)}')
     return Suite(CIPHERS[parts[0]], parts[1], GROUPS[parts[2]])
