@@ -144,6 +144,7 @@ class Model:
     """
 
     tables = True
+    power = staticmethod(pow)
 
     KINDS = ("read", "write", "load", "dump", "move", "keep", "pick")
     PRIME = (1 << 31) - 1
@@ -219,6 +220,7 @@ class Model:
 
     def write(self, address, value):
         self._note("write", address)
+        self._polls = 0
         if not 0 <= value <= MASK:
             raise Misuse("value of more than 32 bits")
         if address in self.shared:
@@ -397,7 +399,7 @@ class Model:
 
     def _read_register(self, address):
         self._polls += 1
-        if self._polls > 100000:
+        if self._polls > 10000:
             raise Misuse("polls for ever")
         name = self.names.get(address)
         if name is None:
@@ -551,7 +553,7 @@ class Model:
         key = (x, y, m, r_bar, bits)
         if self._cache.get("key") != key:
             square = (1 << 64 * words) % m
-            result = pow(x, y, m)
+            result = self.power(x, y, m)
             if r_bar != square:
                 e = r_bar * inverse(square, m) % m
                 result = result * pow(e, (1 << bits) + y, m) % m
