@@ -1,5 +1,6 @@
 """Pre-shared keys: how they are spelled, and a rough upper estimate of their strength."""
 
+import base64
 import binascii
 import math
 import secrets
@@ -39,8 +40,8 @@ def estimated_bits(text: str, words: list[str]) -> float:
 
 
 def generate() -> str:
-    """A new key of 192 bits, as text."""
-    return secrets.token_urlsafe(24)
+    """A new key of 192 bits, in base64."""
+    return "0s" + base64.b64encode(secrets.token_bytes(24)).decode()
 
 
 def _alphabet(key: bytes) -> int:

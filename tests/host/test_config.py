@@ -209,10 +209,19 @@ def test_estimate_agrees_with_the_boards() -> None:
     rule = config.schema()["psk"]
     samples = [
         *("password" * n for n in range(1, 12)),
-        *(psk.generate()[:n] for n in range(1, 32)),
+        *("xK9_mQ2-vL7.pR4,tB8:nC3;wF6"[:n] for n in range(1, 28)),
+        *(psk.generate() for _ in range(20)),
         *("0x" + "5fa1c39e"[:8] * n for n in range(1, 9)),
         "abcdefghijklmnopqrstuvwxyz0123456789", "9876543210", "aAbBcCdDeEfF", "Zwölf Boxkämpfer",
     ]  # fmt: skip
     for key in samples:
         weak = psk.estimated_bits(key, rule["words"]) < rule["bits"]
         assert agent.config.is_weak(key, rule) == weak, key
+
+
+def test_generated_keys_are_strong_and_differ() -> None:
+    keys = {psk.generate() for _ in range(100)}
+    assert len(keys) == 100
+    for key in keys:
+        assert len(psk.decoded(key)) == 24
+        assert psk.estimated_bits(key, config.schema()["psk"]["words"]) > 150
