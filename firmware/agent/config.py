@@ -8,7 +8,7 @@ holds a secret.
 import json
 from binascii import a2b_base64, unhexlify
 
-_WILDCARDS = ("0.0.0.0", "::")
+WILDCARDS = ("0.0.0.0", "::")
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 
@@ -20,15 +20,10 @@ class ConfigError(Exception):
         self.errors = errors
 
 
-def load(path="config.json", schema_path="agent/schema.json"):
-    """The checked configuration with every default filled in; ConfigError, OSError."""
+def checked(config, schema_path="agent/schema.json"):
+    """A decoded configuration with every default filled in; ConfigError."""
     with open(schema_path) as file:
         schema = json.load(file)
-    try:
-        with open(path) as file:
-            config = json.load(file)
-    except ValueError:
-        raise ConfigError([path + ": not JSON"])
     errors = check(config, schema)
     if errors:
         raise ConfigError(errors)
@@ -62,7 +57,7 @@ def complete(config, schema):
         peer = peers[name] = _with_defaults(given, schema["peer"])
         if "remote_id" not in peer:
             peer["remote_id"] = peer["address"]
-        if "local_id" not in peer and bind not in _WILDCARDS:
+        if "local_id" not in peer and bind not in WILDCARDS:
             peer["local_id"] = bind
     return {
         "version": schema["version"],

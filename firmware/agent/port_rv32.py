@@ -9,8 +9,16 @@ ticks_ms = virt.ticks_ms
 write_serial = virt.write
 reset = virt.reset
 
+
 _buffer = bytearray(256)
 _view = memoryview(_buffer)
+_interruptible = True
+
+
+def take_serial():
+    """Ctrl-C on the serial line is a byte like any other from now on."""
+    global _interruptible
+    _interruptible = False
 
 
 def read_serial():
@@ -18,7 +26,7 @@ def read_serial():
     count = virt.readinto(_buffer)
     if not count:
         return b""
-    if _buffer.find(b"\x03", 0, count) >= 0:
+    if _interruptible and _buffer.find(b"\x03", 0, count) >= 0:
         raise KeyboardInterrupt  # no interrupt handler does it here
     return _view[:count]
 

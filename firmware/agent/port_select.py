@@ -1,12 +1,15 @@
 """What the agent asks of a port, on MicroPython's unix port and on the ESP32 family.
 
-A port has ticks_ms(), read_serial(), write_serial(data), wait(ms, socket) and reset(). Here the
-serial line is the interpreter's standard input and output.
+A port has ticks_ms(), read_serial(), write_serial(data), wait(ms, socket), take_serial() and
+reset(). Here the serial line is the interpreter's standard input and output.
 """
 
 import select
 import sys
 import time
+
+import machine
+import micropython
 
 ticks_ms = time.ticks_ms
 
@@ -43,6 +46,13 @@ def wait(ms, socket=None):
     _poll.poll(ms)
 
 
+def take_serial():
+    """Ctrl-C on the serial line is a byte like any other from now on."""
+    micropython.kbd_intr(-1)
+
+
 def reset():
-    """Start the program anew."""
+    """Start the device anew; on unix, end the process."""
+    if hasattr(machine, "reset"):
+        machine.reset()
     raise SystemExit

@@ -5,8 +5,6 @@ drive it, `take_datagrams()`, `take_events()` and `deadline()` say what came of 
 milliseconds that never run backwards.
 """
 
-from binascii import hexlify
-
 from hal import HalError
 from ike import groups, informational, policy, wire
 from ike import registry as R
@@ -29,7 +27,8 @@ class Engine:
     """All exchanges and SAs of one agent.
 
     `hal`: the crypto; `peers`: list of policy.Peer; `local`: (address, port) that the agent is
-    bound to; `clock()`: ms, for the timings in events only; `strict=False`: see wire.offer.
+    bound to; `clock()`: the same time as `now`, read again where work took long;
+    `strict=False`: see wire.offer.
     """
 
     def __init__(self, hal, peers, local, clock, strict=True):
@@ -58,7 +57,7 @@ class Engine:
         path = self.local + (peer.address, peer.port)
         sa = Sa(self, peer, path, True, self._cookie(path, now), wire.ZERO_COOKIE, now)
         self.sas.append(sa)
-        sa.initiate(now)
+        sa.initiate()
 
     def terminate(self, name):
         """End a peer's SAs and exchanges; a peer with an SA is told by DELETE. How many."""
@@ -263,7 +262,7 @@ class Engine:
             "established",
             peer=sa.peer.name,
             role="initiator" if sa.initiator else "responder",
-            cookies=cookies(sa),
+            cookies=sa.cookies(),
             suite=sa.suite.name,
             auth=sa.peer.auth,
             lifetime=sa.lifetime,
@@ -280,7 +279,7 @@ class Engine:
 
     def deleted(self, sa, by):
         self.sas.remove(sa)
-        self.event("deleted", peer=sa.peer.name, by=by, cookies=cookies(sa))
+        self.event("deleted", peer=sa.peer.name, by=by, cookies=sa.cookies())
         sa.discard()
 
     def _delete(self, sa, by):
@@ -326,11 +325,3 @@ class Engine:
         if len(answer) <= size:
             self._last_notify = now
             self._out.append((path, answer))
-
-
-def cookies(sa):
-    """{"initiator", "responder"}: the SA's cookies in hex."""
-    return {
-        "initiator": hexlify(sa.cky_i).decode(),
-        "responder": hexlify(sa.cky_r).decode(),
-    }

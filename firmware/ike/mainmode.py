@@ -12,6 +12,8 @@ The rules (RFC 2409 section 5):
   exchange ends by its timer. A peer that proved the key and is still wrong ends it at once.
 """
 
+from binascii import hexlify
+
 import hal as _hal
 from ike import groups, keys, policy, wire
 from ike import registry as R
@@ -110,13 +112,13 @@ class Sa:
 
     # --- what the engine calls ----------------------------------------------------------------
 
-    def initiate(self, now):
+    def initiate(self):
         """Send message 1."""
         self.sai_b = policy.offer_body(self.peer)
         self._enter("MAIN_I1")
         count = len(self.peer.suites)
         offered = "%d suite%s offered" % (count, "" if count == 1 else "s")
-        self._send(1, [(R.SA, self.sai_b)], now, offered)
+        self._send(1, [(R.SA, self.sai_b)], offered)
 
     def receive(self, header, datagram, digest, now):
         """One message of the exchange, its header checked and its cookies found to be ours."""
@@ -146,7 +148,7 @@ class Sa:
         self._report("in", number, header.length, names, carries)
         self._enter(following)
         if reply:
-            self._send(number + 1, reply, now, answer)
+            self._send(number + 1, reply, answer)
         if following == "ESTABLISHED":
             self._established(now)
 
@@ -207,6 +209,13 @@ class Sa:
             self.engine.event("retransmit", peer=self.peer.name, number=number, attempt=attempt)
         elif again is False or (self.expires is not None and now >= self.expires):
             self._give_up()
+
+    def cookies(self):
+        """{"initiator", "responder"}: the cookies in hex."""
+        return {
+            "initiator": hexlify(self.cky_i).decode(),
+            "responder": hexlify(self.cky_r).decode(),
+        }
 
     def deadline(self):
         """The time of the next tick that matters, or None."""
@@ -313,7 +322,7 @@ class Sa:
     def _block(self):
         return R.CIPHERS[self.suite.cipher][3]
 
-    def _send(self, number, bodies, now, carries):
+    def _send(self, number, bodies, carries):
         content = wire.chain(bodies, self._block() if number > 4 else 1)
         if number > 4:
             content, self.iv = keys.crypt(
@@ -326,7 +335,8 @@ class Sa:
         self._report("out", number, len(self.sent), names, carries)
         self.engine.transmit(self, self.sent)
         if self.initiator:
-            self.retransmitter.sent(now)
+            # Diffie-Hellman may have taken longer than the timeout: the clock, not `now`.
+            self.retransmitter.sent(self.engine.clock())
 
     def _report(self, direction, number, size, names, carries):
         self.engine.event(

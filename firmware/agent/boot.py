@@ -1,0 +1,145 @@
+"""From power-on to a running engine. Unloaded afterwards, to leave its memory to the exchanges."""
+
+import gc
+import sys
+
+from agent import config, store
+
+
+class Fatal(Exception):
+    """The agent cannot run. `args` = (code, reason)."""
+
+
+def boot(agent, path):
+    """Load the configuration, prove the engines, open the network; Fatal where one fails.
+
+    Fills in the agent's config, hal, link, engine and proven.
+    """
+    agent.config = load(path)
+    import hal
+
+    agent.hal = hal.select(agent.board, agent.event)
+    network = agent.config["network"]
+    if agent.board.get("nic"):
+        from agent import net
+
+        try:
+            address = net.connect(agent.board["nic"], network)
+        except net.NetError as error:
+            raise Fatal("no-network", str(error))
+        if network["bind"] in config.WILDCARDS:
+            network["bind"] = address
+    peers = make_peers(agent.config)
+    gc.collect()
+    agent.link = open_link(agent)
+    from ike.engine import Engine
+
+    gc.collect()
+    for op, what in wanted(peers):
+        verdicts = agent.prove(op, what)
+        if "ok" not in verdicts.values():
+            raise Fatal("no-engine", "no engine of this board can do %s %s" % (op, what or ""))
+    strict = agent.config["device"]["strict"]
+    agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict)
+
+
+def load(path):
+    """The checked configuration: what was provisioned, else the file config.json."""
+    import json
+
+    try:
+        found = store.open_store(path).load()
+    except store.Lost:
+        raise Fatal("provisioning-lost", "provisioning lost: the keys are gone from NVS")
+    except store.Empty:
+        try:
+            with open(path + "config.json") as file:
+                found = json.load(file)
+        except OSError:
+            raise Fatal("not-provisioned", "no configuration on the board")
+        except ValueError:
+            raise Fatal("bad-configuration", "config.json: not JSON")
+    try:
+        checked = config.checked(found, path + "agent/schema.json")
+    except config.ConfigError as error:
+        raise Fatal("bad-configuration", str(error))
+    for values in checked["peer"].values():
+        values["psk"] = config.psk_bytes(values["psk"])
+    return checked
+
+
+def make_peers(config):
+    """The configured peers; from here on they alone hold the keys."""
+    from ike.policy import Peer, PolicyError
+
+    peers = []
+    for name, given in config["peer"].items():
+        values = dict(given)
+        given["psk"] = "(set)"
+        for key in ("auth", "allow_weak_psk"):
+            values.pop(key, None)
+        values["strict"] = config["device"]["strict"]
+        if "local_id" not in values:
+            values["local_id"] = config["network"]["bind"]
+        if values["local_id"] == "0.0.0.0":
+            raise Fatal(
+                "bad-configuration",
+                "peer.%s.local_id: needed while network.bind is a wildcard" % name,
+            )
+        try:
+            peers.append(Peer(name, **values))
+        except PolicyError as error:
+            raise Fatal("bad-configuration", "peer.%s: %s" % (name, error))
+    return peers
+
+
+def open_link(agent):
+    """The link that the board's data names."""
+    network = agent.config["network"]
+    if agent.board.get("link") == "uart":
+        from agent import link_uart
+
+        return link_uart.Link(network["bind"], network["port"], agent.console)
+    from agent import link_udp
+
+    try:
+        return link_udp.Link(network["bind"], network["port"])
+    except OSError as error:
+        raise Fatal(*_network_reason(error, network["bind"], network["port"]))
+
+
+def wanted(peers):
+    """{(operation, size or name)}: what the peers' suites may ask of the HAL."""
+    from ike import registry
+
+    found = {("random", None), ("hash", "sha256")}
+    for peer in peers:
+        for suite in peer.suites:
+            _, bits, _, _, operation = registry.CIPHERS[suite.cipher]
+            found.add((operation, bits or None))
+            found.add(("hash", suite.hash))
+            found.add(("modexp", registry.GROUPS[suite.group][1]))
+    return found
+
+
+def unload():
+    """Free the modules that only boot needs, this one too."""
+    for name in ("agent.boot", "agent.config", "agent.store", "agent.net", "hal.selftest"):
+        package, _, module = name.partition(".")
+        if sys.modules.pop(name, None) and hasattr(sys.modules[package], module):
+            delattr(sys.modules[package], module)
+    gc.collect()
+
+
+def _network_reason(error, address, port):
+    in_use = ("port-in-use", "UDP port %d on %s is in use" % (port, address))
+    elsewhere = ("no-such-address", "network.bind: %s is no address of this device" % address)
+    known = {
+        98: in_use,
+        112: in_use,
+        99: elsewhere,
+        125: elsewhere,
+        13: ("port-forbidden", "no permission to use UDP port %d; take one above 1023" % port),
+    }
+    other = ("no-network", "cannot open %s port %d: error %d" % (address, port, error.errno))
+    return known.get(error.errno, other)

@@ -1,0 +1,163 @@
+"""What the console answers; never a secret: the configuration says "(set)" for one."""
+
+import gc
+import json
+
+from agent import VERSION
+from agent.console import Refused
+
+
+def methods(agent):
+    """{method name: function(params)} of an agent, provisioned or not."""
+    found = {
+        "status": lambda params: status(agent),
+        "config.put": lambda params: put(agent, params),
+        "config.commit": lambda params: commit(agent),
+        "reset": lambda params: reset(agent, params),
+    }
+    return found
+
+
+def add_running(agent):
+    """The methods of an agent that runs."""
+    for name, function in (
+        ("up", up),
+        ("down", down),
+        ("counters", lambda agent, params: counters(agent)),
+        ("selftest", lambda agent, params: selftest(agent)),
+        ("config.get", lambda agent, params: agent.config),
+    ):
+        agent.console.add(name, lambda params, function=function: function(agent, params))
+
+
+def status(agent):
+    """Everything about the device but its secrets."""
+    answer = {
+        "version": VERSION,
+        "board": agent.board.get("name"),
+        "uptime_ms": agent.clock(),
+        "last_crash": agent.last_crash,
+    }
+    if agent.engine is None:
+        answer["mode"] = "stopped"
+        answer["code"], answer["reason"] = agent.fatal
+        return answer
+    answer.update(counters(agent))
+    device = agent.config["device"]
+    answer["device"] = device["name"]
+    answer["mode"] = "development" if device["development"] else "production"
+    answer["selftest"] = agent.proven
+    answer["peers"] = [_peer(agent, peer) for peer in agent.engine.peers]
+    return answer
+
+
+def _peer(agent, peer):
+    engine = agent.engine
+    sa = engine.find(peer.name)
+    entry = {
+        "name": peer.name,
+        "address": peer.address,
+        "port": peer.port,
+        "role": peer.role,
+        "auth": peer.auth,
+        "state": sa.state if sa else "DOWN",
+    }
+    if sa and sa.suite:
+        entry["suite"] = sa.suite.name
+        entry["cookies"] = sa.cookies()
+    if sa and sa.established is not None:
+        entry["age_s"] = (agent.clock() - sa.established) // 1000
+    if peer.name in engine.last_failure:
+        entry["code"], entry["reason"] = engine.last_failure[peer.name]
+    return entry
+
+
+def counters(agent):
+    """Engines, drops and heap."""
+    drops = dict(agent.engine.drops.by_reason)
+    if agent.link.empty_datagrams:
+        drops["empty-datagram"] = agent.link.empty_datagrams
+    return {
+        "engines": agent.hal.counts,
+        "engine_failures": agent.hal.failures,
+        "drops": drops,
+        "send_failures": agent.link.send_failures,
+        "heap": heap(agent),
+    }
+
+
+def heap(agent):
+    """Bytes: live after a collection, and the most ever seen in use, garbage included."""
+    gc.collect()
+    return {"free": gc.mem_free(), "used": gc.mem_alloc(), "high_water": agent.high_water}
+
+
+def up(agent, params):
+    _known(agent, params)
+    agent.engine.initiate(params["peer"], agent.clock())
+    return {"ok": True}
+
+
+def down(agent, params):
+    _known(agent, params)
+    agent.forget(params["peer"])
+    ended = agent.engine.terminate(params["peer"])
+    agent.flush()
+    return {"ok": True, "ended": ended}
+
+
+def _known(agent, params):
+    if params.get("peer") not in [peer.name for peer in agent.engine.peers]:
+        raise Refused("no such peer; status lists them")
+
+
+def selftest(agent):
+    """The known answers again, of everything that boot proved."""
+    for name in list(agent.proven):
+        op, _, what = name.partition("/")
+        agent.prove(op, int(what) if what.isdigit() else what or None)
+    return agent.proven
+
+
+def put(agent, params):
+    """One piece of a new configuration's JSON: {"offset", "data"}; offset 0 begins anew."""
+    offset, data = params.get("offset"), params.get("data")
+    if not isinstance(data, str) or offset not in (0, len(agent.received)):
+        raise Refused("config.put wants data at offset 0 or %d" % len(agent.received))
+    if offset == 0:
+        agent.received = ""
+    if len(agent.received) + len(data) > 8192:
+        raise Refused("a configuration has at most 8192 characters")
+    agent.received += data
+    return {"received": len(agent.received)}
+
+
+def commit(agent):
+    """Check what was put, and make it the configuration of the next boot: all of it or nothing."""
+    from os import urandom
+
+    from agent import config, store
+
+    try:
+        new = json.loads(agent.received)
+        config.checked(new, agent.path + "agent/schema.json")
+    except ValueError:
+        raise Refused("not JSON")
+    except config.ConfigError as error:
+        raise Refused(str(error))
+    finally:
+        agent.received = ""
+    try:
+        store.open_store(agent.path).save(new, urandom(16))
+    except OSError as error:
+        raise Refused("cannot be written: %s" % error)
+    return {"ok": True}
+
+
+def reset(agent, params):
+    """Start anew; {"stay": true} leaves the agent for the prompt, in development mode only."""
+    if params.get("stay"):
+        if agent.config and not agent.config["device"]["development"]:
+            raise Refused("the prompt is for development mode; or hold the boot button at reset")
+        raise SystemExit
+    agent.port.reset()

@@ -1,0 +1,65 @@
+"""Bring the board's network interface up, by the data of the board and the configuration.
+
+`nic` of the board file: {"kind": "lan", ...} with the arguments of network.LAN by their names
+(pins as numbers, `phy_type` as the name of the constant), or {"kind": "wlan"}.
+"""
+
+from time import sleep_ms
+
+import network
+
+_PINS = ("mdc", "mdio", "power", "ref_clk", "cs", "int")
+_TRIES = 150
+_TRY_MS = 100
+
+
+class NetError(Exception):
+    """No network; the text says what is missing."""
+
+
+def connect(nic, settings):
+    """Bring the interface up; its address. `settings`: [network] of the configuration."""
+    interface = _lan(nic) if nic["kind"] == "lan" else _wlan(settings)
+    if settings.get("netmask"):
+        gateway = settings.get("gateway") or settings["bind"]
+        interface.ifconfig((settings["bind"], settings["netmask"], gateway, gateway))
+    for _ in range(_TRIES):
+        if interface.isconnected() and interface.ifconfig()[0] != "0.0.0.0":
+            return interface.ifconfig()[0]
+        sleep_ms(_TRY_MS)
+    what = "Ethernet link" if nic["kind"] == "lan" else "Wi-Fi %s" % settings["ssid"]
+    raise NetError("no address on %s within %d s" % (what, _TRIES * _TRY_MS // 1000))
+
+
+def _lan(nic):
+    from machine import Pin
+
+    arguments = {}
+    for name, value in nic.items():
+        if name in _PINS:
+            value = Pin(value)
+        elif name in ("phy_type", "ref_clk_mode"):
+            value = getattr(network, value) if name == "phy_type" else getattr(Pin, value)
+        if name not in ("kind", "spi"):
+            arguments[name] = value
+    if "spi" in nic:
+        from machine import SPI
+
+        bus = nic["spi"]
+        arguments["spi"] = SPI(
+            bus["id"], sck=Pin(bus["sck"]), mosi=Pin(bus["mosi"]), miso=Pin(bus["miso"])
+        )
+    interface = network.LAN(**arguments)
+    interface.active(True)
+    return interface
+
+
+def _wlan(settings):
+    if not settings.get("ssid"):
+        raise NetError("network.ssid is not set: the board has Wi-Fi only")
+    interface = network.WLAN(network.STA_IF)
+    interface.active(True)
+    interface.config(pm=interface.PM_NONE)
+    if not interface.isconnected():
+        interface.connect(settings["ssid"], settings.get("wifi_key"))
+    return interface
