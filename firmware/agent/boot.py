@@ -36,7 +36,7 @@ def boot(agent, path):
 
     gc.collect()
     for op, what in wanted(peers):
-        verdicts = agent.prove(op, what)
+        verdicts = agent.prove(op, what, False)
         if "ok" not in verdicts.values():
             raise Fatal("no-engine", "no engine of this board can do %s %s" % (op, what or ""))
     strict = agent.config["device"]["strict"]
@@ -109,17 +109,17 @@ def open_link(agent):
 
 
 def wanted(peers):
-    """{(operation, size or name)}: what the peers' suites may ask of the HAL."""
+    """(operation, size or name) of whatever the peers' suites may ask of the HAL."""
     from ike import registry
 
-    found = {("random", None), ("hash", "sha256")}
+    yield "random", None
+    yield "hash", "sha256"
     for peer in peers:
         for suite in peer.suites:
             _, bits, _, _, operation = registry.CIPHERS[suite.cipher]
-            found.add((operation, bits or None))
-            found.add(("hash", suite.hash))
-            found.add(("modexp", registry.GROUPS[suite.group][1]))
-    return found
+            yield operation, bits or None
+            yield "hash", suite.hash
+            yield "modexp", registry.GROUPS[suite.group][1]
 
 
 def unload():

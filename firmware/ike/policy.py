@@ -16,8 +16,8 @@ class Suite:
 
     def __init__(self, name, legacy=False):
         parts = name.split("-")
-        tables = (R.CIPHERS, R.HASHES, R.GROUPS)
-        if len(parts) != 3 or any(part not in table for part, table in zip(parts, tables)):
+        known = len(parts) == 3 and parts[0] in R.CIPHERS and parts[1] in R.HASHES
+        if not known or parts[2] not in R.GROUPS:
             raise PolicyError("unknown proposal %s" % name)
         if not legacy and any(part in R.LEGACY for part in parts):
             raise PolicyError("proposal %s needs legacy = true" % name)
