@@ -1,0 +1,90 @@
+"""The tests of what runs on the board, once more on a 32-bit board with 138 KB of heap.
+
+They travel as .mpy files over the serial line, beside the firmware. One board runs one file.
+"""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import test_under_micropython as under
+from capabilities import require
+from ikelet import boards, build
+from ikelet.emulators.rawrepl import BoardError, ReplError
+from ikelet.emulators.rv32 import Rv32Board
+
+BOARD = boards.find("qemu-rv32")
+DEADLINE = 120  # seconds for one file
+
+# What this board lacks for a whole area or file.
+LACKS = {
+    "mpi": "an accelerator, and the time to model one",
+    "agent/test_link_udp.py": "sockets",
+    "core/test_engine.py": "heap for two agents and their tests",
+    "core/test_mainmode.py": "heap for two agents and their tests",
+}
+
+RUN = """
+import gc, sys
+sys.path[:] = ["/tests/{area}", "/", "/tests", ".frozen"]
+module = __import__("{module}")
+for name in sorted(n for n in dir(module) if n.startswith("test_")):
+    gc.collect()
+    print("BEGIN", name)
+    try:
+        getattr(module, name)()
+    except Exception as error:
+        sys.print_exception(error)
+        print("FAIL", name)
+    else:
+        print("PASS", name)
+"""
+
+
+def _cases() -> Iterator[pytest.ParameterSet]:
+    for case in under._cases():
+        path, name = case.values
+        file = path.relative_to(under.TESTS).as_posix()
+        marks = [pytest.mark.xdist_group(f"rv32-{file}"), pytest.mark.timeout(0)]
+        lack = LACKS.get(file) or LACKS.get(path.parent.name)
+        if lack:
+            marks.append(pytest.mark.skip(reason=f"qemu-rv32 lacks {lack}"))
+        yield pytest.param(path, name, id=case.id, marks=marks)
+
+
+def _files(path: Path) -> dict[str, bytes]:
+    """The firmware, one test file, and what it needs."""
+    files = build.files(BOARD)
+    for source in (under.TESTS / "pair.py", path):
+        name = f"tests/{source.relative_to(under.TESTS).as_posix()}"
+        files[name.removesuffix("py") + "mpy"] = build.compiled(name, source.read_bytes())
+    vectors = under.TESTS / "vectors" / "ikev1.json"
+    return files | {"tests/vectors/ikev1.json": vectors.read_bytes()}
+
+
+@functools.cache
+def _run(path: Path) -> under.Run:
+    code = RUN.format(area=path.parent.name, module=path.stem)
+    with Rv32Board(BOARD) as board:
+        board.power_on()
+        board.load(_files(path))
+        try:
+            with board.repl() as repl:
+                return under._parse(repl.run(code, DEADLINE), "the end of the file")
+        except BoardError as error:
+            return under._parse(error.traceback, "exception")
+        except ReplError as error:
+            return under._parse("", str(error))
+
+
+@pytest.mark.parametrize(("path", "name"), list(_cases()))
+def test(path: Path, name: str) -> None:
+    require("qemu-rv32")
+    run = _run(path)
+    if name in run.passed:
+        return
+    if name in run.output:
+        pytest.fail(f"{path.name} ({run.ending}):\n{run.output[name]}", pytrace=False)
+    pytest.fail(f"{path.name} never reached it: {run.ending}\n{run.output['']}", pytrace=False)
