@@ -124,10 +124,12 @@ class Sa:
         """One message of the exchange, its header checked and its cookies found to be ours."""
         row = TRANSITIONS.get(self.state)
         if row is None:
-            raise Drop("already-established" if self.state == "ESTABLISHED" else "dead-sa")
+            raise Drop("already-established")
         number, encrypted, handler, following = row
         if header.encrypted != encrypted:
-            raise Drop("unexpected-clear" if encrypted else "unexpected-encrypted")
+            if encrypted:
+                raise Drop("unexpected-clear")
+            raise Drop("unexpected-encrypted")
         content = memoryview(datagram)[wire.HEADER : header.length]
         last = None
         if encrypted:
