@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import IO
 
 from ikelet.errors import IkeletError
-from ikelet.links import LinkError
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -105,46 +104,6 @@ class Qemu:
         self._process.wait()
         self._monitor.close()
         self._log.close()
-
-
-class TcpLink:
-    """A link to a machine's serial line, for the harness's own use.
-
-    pyserial's would do, but each close of it takes 0.3 s, and leaves the socket open when the
-    machine went first.
-    """
-
-    def __init__(self, port: int) -> None:
-        self.url = f"socket://127.0.0.1:{port}"
-        try:
-            self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
-        except OSError as error:
-            raise LinkError(f"cannot open {self.url}: {error.strerror}") from error
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def read(self, timeout: float) -> bytes:
-        self._socket.settimeout(max(timeout, 0.001))
-        try:
-            received = self._socket.recv(4096)
-        except TimeoutError:
-            return b""
-        except OSError as error:
-            raise LinkError(f"{self.url} is gone: {error.strerror}") from error
-        if not received:
-            raise LinkError(f"{self.url} is gone: closed by the machine")
-        return received
-
-    def write(self, data: bytes) -> None:
-        self._socket.settimeout(10)
-        try:
-            self._socket.sendall(data)
-        except TimeoutError as error:
-            raise LinkError(f"{self.url}: the machine does not read") from error
-        except OSError as error:
-            raise LinkError(f"{self.url} is gone: {error.strerror}") from error
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 def _devices(serial: int, monitor: int) -> list[str]:

@@ -6,6 +6,7 @@ python -m ikelet.emulators.rv32 build   builds the firmware and prints its path
 import hashlib
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +14,12 @@ from pathlib import Path
 
 from ikelet.boards import Board
 from ikelet.emulators import rv32_firmware
-from ikelet.emulators.qemu import Qemu, QemuError, TcpLink
+from ikelet.emulators.qemu import Qemu, QemuError
 from ikelet.emulators.rawrepl import Progress, RawRepl, ReplError
-from ikelet.links import Link, LinkError
+from ikelet.links import Link, LinkError, open_link
+
+# Of virt.ticks(), on a board that counts instructions. Sleep passes in real time there.
+INSTRUCTIONS_PER_TICK = 100
 
 _PROMPT = b">>> "
 _PRIVATE = "config.json"  # differs from board to board, and holds keys
@@ -67,17 +71,20 @@ class Rv32Board:
         board: Board,
         *,
         ram: Path | None = None,
-        count_instructions: bool = False,
+        count_instructions: bool | None = None,
         entropy_seed: int | None = None,
     ) -> None:
         """ram: the file that keeps the flash; by default it ends with this object.
-        count_instructions: the clock counts instructions, 100 a tick, whatever the host's speed.
+        count_instructions: the clock counts instructions, a nanosecond each, at work; by default
+        what the board's table [emulator] says.
         entropy_seed: makes os.urandom repeatable, for measurements only.
         """
         self.board = board
         self._emulator = board.tables["emulator"]
         self._firmware = rv32_firmware.firmware()
         self._ram = _open_ram(ram, self._emulator["ram_size"])
+        if count_instructions is None:
+            count_instructions = self._emulator["count_instructions"]
         self._count_instructions = count_instructions
         self._entropy_seed = entropy_seed
         self._qemu: Qemu | None = None
@@ -157,6 +164,18 @@ class Rv32Board:
         with self._link() as link, RawRepl(link, timeout) as repl:
             yield repl
 
+    def instructions(self, work: str, setup: str = "", timeout: float = 60.0) -> int:
+        """How many instructions the code `work` takes, after `setup`, to within some 500.
+
+        The board must be at its prompt, and count instructions. The same code on a board in the
+        same state takes the same number on any host.
+        """
+        timed = f"def work():\n{textwrap.indent(work, ' ')}\n"
+        clock = "import virt, gc\ngc.collect()\nt = virt.ticks()\nwork()\nt = virt.ticks() - t\n"
+        with self.repl(timeout) as repl:
+            ticks = int(repl.run(f"{setup}\n{timed}{clock}print(t % (1 << 30))"))
+        return ticks * INSTRUCTIONS_PER_TICK
+
     def flash(self) -> bytes:
         """The flash's raw content, whatever the board is doing."""
         place = self.board.tables["flash"]
@@ -181,7 +200,7 @@ class Rv32Board:
 
     @contextmanager
     def _link(self) -> Iterator[Link]:
-        link = TcpLink(self._running().port)
+        link = open_link(self.url)
         try:
             yield link
         finally:
