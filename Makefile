@@ -34,7 +34,7 @@ format: $(VENV)/.dev ## put the code into the project's style
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev ## measure the handshake, the heap and the size of the code
-	$(BIN)/python bench/run.py $(ARGS)
+	$(BIN)/python tests/bench/run.py $(ARGS)
 
 lock: ## take the newest releases that pyproject.toml admits into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

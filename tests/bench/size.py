@@ -1,0 +1,64 @@
+"""How many bytes of compiled code a board carries."""
+
+from collections import Counter
+from pathlib import PurePath
+
+from ikelet import boards, build, resources
+from report import Figure, Report, Table, Tell
+
+TITLE = "Size of the compiled code"
+LIMIT = 60 * 1024
+BOARDS = ("unix", "qemu-rv32")
+
+Modules = dict[str, int]
+
+
+def run(rounds: int, tell: Tell) -> Report:
+    del rounds
+    tell("compiling firmware/")
+    files = {name: build.files(boards.find(name)) for name in BOARDS}
+    carried = {name: _sizes(shipped, "mpy") for name, shipped in files.items()}
+    everything = _everything()
+    report = Report(data={"modules": everything})
+    columns = [*map(_by_folder, carried.values()), _by_folder(everything)]
+    folders = sorted(set().union(*columns))
+    rows = [[folder, *(f"{column[folder]:,}" for column in columns)] for folder in folders]
+    rows.append(["total", *(f"{column.total():,}" for column in columns)])
+    report.tables = [
+        Table("bytes of .mpy", ["folder", *BOARDS, "all of firmware/"], rows),
+        Table("the largest", ["module", "bytes"], _largest(everything)),
+    ]
+    report.figures = [
+        Figure(f"size-{name}", f"compiled code on {name}", sum(sizes.values()), "bytes", LIMIT)
+        for name, sizes in carried.items()
+    ]
+    beside = _sizes(files["unix"], "py") | _sizes(files["unix"], "json")
+    listed = ", ".join(f"{name} {size:,}" for name, size in beside.items())
+    report.notes.append(f"beside it, not compiled, in bytes: {listed}")
+    return report
+
+
+def _sizes(files: dict[str, bytes], suffix: str) -> Modules:
+    return {name: len(content) for name, content in files.items() if name.endswith(f".{suffix}")}
+
+
+def _everything() -> Modules:
+    """Every module that is compiled, those too that only other boards carry."""
+    root, sizes = resources.firmware(), {}
+    for path in sorted(root.rglob("*.py")):
+        name, source = path.relative_to(root).as_posix(), path.read_bytes()
+        if name != "main.py" and not source.startswith(build.SOURCE_MARK.encode()):
+            sizes[name.removesuffix("py") + "mpy"] = len(build.compiled(name, source))
+    return sizes
+
+
+def _by_folder(modules: Modules) -> Counter[str]:
+    sizes: Counter[str] = Counter()
+    for name, size in modules.items():
+        sizes[f"{PurePath(name).parent}/"] += size
+    return sizes
+
+
+def _largest(modules: Modules) -> list[list[str]]:
+    ranked = sorted(modules.items(), key=lambda item: -item[1])
+    return [[name, f"{size:,}"] for name, size in ranked[:10]]
