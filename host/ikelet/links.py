@@ -4,6 +4,7 @@ A URL is a device (/dev/ttyUSB0, COM3, a PTY), or one that pyserial knows: socke
 rfc2217://host:port.
 """
 
+import select
 import socket
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -81,14 +82,15 @@ class SocketLink:
         except (OSError, ValueError) as error:
             raise LinkError(f"cannot open {url}: {_reason(error)}") from error
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Of writing only: one thread may read while another writes, and a socket has one timeout.
+        self._socket.settimeout(10)
 
     def read(self, timeout: float) -> bytes:
         try:
-            self._socket.settimeout(max(timeout, 0.001))
+            if not select.select([self._socket], [], [], timeout)[0]:
+                return b""
             received = self._socket.recv(4096)
-        except TimeoutError:
-            return b""
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: closed by another thread
             raise LinkError(f"{self.url} is gone: {_reason(error)}") from error
         if not received:
             raise LinkError(f"{self.url} is gone: closed by the other side")
@@ -96,7 +98,6 @@ class SocketLink:
 
     def write(self, data: bytes) -> None:
         try:
-            self._socket.settimeout(10)
             self._socket.sendall(data)
         except TimeoutError as error:
             raise LinkError(f"{self.url}: the board does not read") from error
