@@ -171,7 +171,13 @@ def _check_peer(peer, path, schema, errors):
 
 def _check_together(config):
     errors = []
-    bind = config.get("network", {}).get("bind", "0.0.0.0")
+    network = config.get("network", {})
+    bind = network.get("bind", "0.0.0.0")
+    for key, needed in (("wifi_key", "ssid"), ("gateway", "netmask")):
+        if key in network and needed not in network:
+            errors.append("network.%s: needs network.%s" % (key, needed))
+    if "netmask" in network and (bind in WILDCARDS or address_family(bind) != 4):
+        errors.append("network.netmask: needs an IPv4 address in network.bind")
     seen = {}
     for name, peer in config["peer"].items():
         address = peer["address"].lower()
@@ -199,6 +205,12 @@ def _why(value, spec, schema):
     elif kind == "name":
         if not _only(value, _NAME) or len(value) > spec["max"]:
             return _shown(value) + " is not a name of letters, digits, - _ ."
+    elif kind == "text":
+        if not isinstance(value, str) or not spec["min"] <= len(value.encode()) <= spec["max"]:
+            return "not a text of %d..%d bytes" % (spec["min"], spec["max"])
+    elif kind == "ipv4" or kind == "netmask":
+        if address_family(value) != 4 or kind == "netmask" and not _is_netmask(value):
+            return "%s is not an IPv4 %s" % (_shown(value), kind if kind[0] == "n" else "address")
     elif kind == "psk":
         return _why_psk(value, spec)
     elif kind == "proposals":
@@ -243,6 +255,14 @@ def _is_table(value, path, errors):
         return True
     errors.append(path + ": not a table of keys")
     return False
+
+
+def _is_netmask(text):
+    mask = 0
+    for octet in text.split("."):
+        mask = mask << 8 | int(octet)
+    host = 0xFFFFFFFF - mask
+    return host & (host + 1) == 0
 
 
 def _is_octet(text):

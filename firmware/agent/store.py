@@ -1,9 +1,9 @@
 """The configuration on the board: two slots, so that what interrupts a write leaves old or new.
 
-A slot is a file, its first line the SHA-256 of the rest, and a secret: the pre-shared keys, in
-NVS where the board has it. Saving writes the slot that is not in use: the secret first, the file
-last; only with its last byte does the slot become valid, and the newest valid slot counts. A
-random tag in both halves tells whether they belong together.
+A slot is a file, its first line the SHA-256 of the rest, and the secrets, in NVS where the board
+has it: pre-shared keys and the Wi-Fi key. Saving writes the slot that is not in use: the secrets
+first, the file last; only with its last byte does the slot become valid, and the newest valid slot
+counts. A random tag in both halves tells whether they belong together.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ from binascii import hexlify
 
 _SLOTS = ("a", "b")
 _TAG_BYTES = 16
+_PLAIN = "config.json"  # a bench's configuration, keys and all; it counts where no slot does
 
 
 class Empty(Exception):
@@ -84,54 +85,47 @@ class Store:
 
     def load(self):
         """The configuration, keys included; Empty, Lost."""
-        slots, lost = self._slots()
-        if slots:
-            return slots[-1][2]
-        if lost:
+        slots = self._slots()
+        if not slots:
+            raise Empty
+        if not slots[-1][0]:
             raise Lost
-        raise Empty
+        return slots[-1][3]
 
     def save(self, config, tag):
         """Make `config` the one that load() returns. `tag`: 16 random bytes."""
-        slots, _ = self._slots()
+        slots = self._slots()
         generation, slot = 1, _SLOTS[0]
         if slots:
-            generation, used, _ = slots[-1]
+            _, generation, used, _ = slots[-1]
             generation += 1
-            slot = _SLOTS[1 - _SLOTS.index(used)]
-        keys = {}
-        public = dict(config, peer={})
-        for name, peer in config["peer"].items():
-            public["peer"][name] = kept = dict(peer)
-            keys[name] = kept.pop("psk", None)
+            slot = _other(used)
+        public, secrets = _parted(config)
         content = {"generation": generation, "tag": hexlify(tag).decode(), "config": public}
         data = json.dumps(content).encode()
-        self._secrets.write("psk_" + slot, bytes(tag) + json.dumps(keys).encode())
+        self._secrets.write(_secret(slot), bytes(tag) + json.dumps(secrets).encode())
         self._files.write(_file(slot), _checksum(data) + b"\n" + data)
-        if self._slots()[0][-1][1] != slot:
+        slots = self._slots()
+        if not slots or not slots[-1][0] or slots[-1][2] != slot:
             raise OSError("what was written cannot be read back")
-        for other in _SLOTS:
-            if other != slot:  # the old keys have no use any more
-                self._secrets.remove("psk_" + other)
-                self._files.remove(_file(other))
+        # The old keys have no use any more.
+        self._secrets.remove(_secret(_other(slot)))
+        self._files.remove(_file(_other(slot)))
+        self._files.remove(_PLAIN)
 
     def _slots(self):
-        """([(generation, slot, configuration)] of the valid slots, the newest last; any lost)."""
+        """[(has its secrets, generation, slot, configuration)] of the whole slots, best last."""
         found = []
-        lost = False
         for slot in _SLOTS:
             content = self._content(slot)
             if content is None:
                 continue
-            secret = self._secrets.read("psk_" + slot)
-            if secret is None or hexlify(secret[:_TAG_BYTES]).decode() != content["tag"]:
-                lost = True
-                continue
-            config = content["config"]
-            for name, key in json.loads(secret[_TAG_BYTES:].decode()).items():
-                config["peer"][name]["psk"] = key
-            found.append((content["generation"], slot, config))
-        return sorted(found, key=lambda item: item[0]), lost
+            secret = self._secrets.read(_secret(slot)) or b""
+            config = None
+            if hexlify(secret[:_TAG_BYTES]).decode() == content["tag"]:
+                config = _joined(content["config"], json.loads(secret[_TAG_BYTES:].decode()))
+            found.append((config is not None, content["generation"], slot, config))
+        return sorted(found, key=lambda entry: entry[:2])
 
     def _content(self, slot):
         checksum, _, data = (self._files.read(_file(slot)) or b"").partition(b"\n")
@@ -147,8 +141,37 @@ def open_store(path=""):
         return Store(files, files)
 
 
+def _parted(config):
+    """(the configuration without its secrets, the secrets alone)."""
+    public = dict(config, peer={})
+    secrets = {"psk": {}}
+    for name, peer in config["peer"].items():
+        public["peer"][name] = kept = dict(peer)
+        secrets["psk"][name] = kept.pop("psk")
+    if "wifi_key" in config.get("network", ()):
+        public["network"] = kept = dict(config["network"])
+        secrets["wifi_key"] = kept.pop("wifi_key")
+    return public, secrets
+
+
+def _joined(config, secrets):
+    for name, key in secrets["psk"].items():
+        config["peer"][name]["psk"] = key
+    if "wifi_key" in secrets:
+        config["network"]["wifi_key"] = secrets["wifi_key"]
+    return config
+
+
+def _other(slot):
+    return _SLOTS[1 - _SLOTS.index(slot)]
+
+
 def _file(slot):
     return "config_%s.json" % slot
+
+
+def _secret(slot):
+    return "secret_" + slot
 
 
 def _checksum(data):
