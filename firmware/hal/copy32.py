@@ -6,60 +6,126 @@
 import micropython
 
 
+# Pointers advance and indices are constant: the emitter makes a single instruction of those.
+
+
 @micropython.viper
 def load(block: int, data: ptr8, size: int, words: int):
     """block[0:words] = the big-endian number in data[0:size], zero-extended; size % 4 == 0."""
-    out = ptr32(block)
-    i = size
-    n = 0
-    while n < words:
-        if i > 0:
-            i -= 4
-            out[n] = data[i] << 24 | data[i + 1] << 16 | data[i + 2] << 8 | data[i + 3]
-        else:
-            out[n] = 0
-        n += 1
+    first = int(data)
+    at = first + size
+    end = block + 4 * words
+    while at != first:
+        at -= 4
+        part = ptr8(at)
+        out = ptr32(block)
+        out[0] = part[0] << 24 | part[1] << 16 | part[2] << 8 | part[3]
+        block += 4
+    while block != end:
+        out = ptr32(block)
+        out[0] = 0
+        block += 4
 
 
 @micropython.viper
 def dump(block: int, data: ptr8, words: int):
     """data = the number in block[0:words], big-endian, 4 * words bytes."""
-    source = ptr32(block)
-    i = words << 2
-    n = 0
-    while n < words:
-        word = source[n]
-        i -= 4
-        data[i] = word >> 24
-        data[i + 1] = word >> 16
-        data[i + 2] = word >> 8
-        data[i + 3] = word
-        n += 1
+    first = int(data)
+    at = first + 4 * words
+    while at != first:
+        source = ptr32(block)
+        word = source[0]
+        at -= 4
+        part = ptr8(at)
+        part[0] = word >> 24
+        part[1] = word >> 16
+        part[2] = word >> 8
+        part[3] = word
+        block += 4
+
+
+@micropython.viper
+def differs(block: int, data: ptr8, words: int) -> int:
+    """0 if the number in block[0:words] is the big-endian one in data; reads all of it."""
+    first = int(data)
+    at = first + 4 * words
+    difference = 0
+    while at != first:
+        source = ptr32(block)
+        at -= 4
+        part = ptr8(at)
+        word = part[0] << 24 | part[1] << 16 | part[2] << 8 | part[3]
+        difference |= word ^ source[0]
+        block += 4
+    return difference
 
 
 @micropython.viper
 def move(target: int, source: int, words: int):
     """target[0:words] = source[0:words]."""
-    out = ptr32(target)
-    data = ptr32(source)
-    n = 0
-    while n < words:
-        out[n] = data[n]
-        n += 1
+    end = source + 4 * words
+    while source != end:
+        out = ptr32(target)
+        data = ptr32(source)
+        out[0] = data[0]
+        target += 4
+        source += 4
 
 
 @micropython.viper
-def pick(target: int, table: ptr32, entry: int, words: int):
+def pick(target: int, table: ptr8, entry: int, words: int):
     """target[0:words] = entry 0..3 of the table, reading all four whichever is wanted."""
-    out = ptr32(target)
     # All ones where the numbers agree: no branch and no address depends on the entry.
     keep0 = ((entry ^ 0) - 1) >> 31
     keep1 = ((entry ^ 1) - 1) >> 31
     keep2 = ((entry ^ 2) - 1) >> 31
     keep3 = ((entry ^ 3) - 1) >> 31
-    n = 0
-    while n < words:
-        low = table[n] & keep0 | table[n + words] & keep1
-        high = table[n + 2 * words] & keep2 | table[n + 3 * words] & keep3
-        out[n] = low | high
-        n += 1
+    size = 4 * words
+    at0 = int(table)
+    end = at0 + size
+    while at0 != end:
+        at = at0
+        data = ptr32(at)
+        word = data[0] & keep0
+        at += size
+        data = ptr32(at)
+        word |= data[0] & keep1
+        at += size
+        data = ptr32(at)
+        word |= data[0] & keep2
+        at += size
+        data = ptr32(at)
+        word |= data[0] & keep3
+        out = ptr32(target)
+        out[0] = word
+        target += 4
+        at0 += 4
+
+
+@micropython.viper
+def read(address: int) -> uint:
+    """The word at the address."""
+    register = ptr32(address)
+    return uint(register[0])
+
+
+@micropython.viper
+def write(address: int, value: uint):
+    """Store the word `value` at the address."""
+    register = ptr32(address)
+    register[0] = value
+
+
+@micropython.viper
+def change(address: int, off: int, on: int):
+    """Clear the bits `off` and set the bits `on` of a register, once two reads of it agree."""
+    register = ptr32(address)
+    value = register[0]
+    tries = 4
+    while tries:
+        again = register[0]
+        tries -= 1
+        if again == value:
+            tries = 0
+        value = again
+    register[0] = value ^ (value & off) | on

@@ -93,30 +93,38 @@ class Engine:
         words, r_bar, m_prime = self._constants(bytes(modulus))
         m = _padded(modulus, 4 * words)
         x = _padded(base, 4 * words)
-        if x >= m or not max(x) or not 0 < len(exponent) <= size or not max(exponent):
+        if x >= m or not 0 < len(exponent) <= size or not max(exponent):
             raise EngineError("unsupported")
         y = _padded(exponent, len(exponent) + 3 & ~3)
         loop = self._prefers_loop(size, len(y))
         self.method = "montgomery" if loop else "one-shot"
         run = self._montgomery if loop else self._one_shot
-        results = []
+        result = bytearray(4 * words)
+        answer = None
         try:
             self._power_up()
             self._mem.load(self._chip.base + _M, m, words)
             self._mem.write(self._chip.base + _M_PRIME, m_prime)
-            results.append(run(x, y, m, r_bar))
-            results.append(run(x, y, m, r_bar))
+            if not loop:
+                self._set_up(y, words)
+            run(x, y, words, r_bar)
+            self._read(result)
+            run(x, y, words, r_bar)
+            self._compare(result)
             self._check_power()
-            result = results[0]
+            if loop and result >= m:
+                value = int.from_bytes(result, "big") - int.from_bytes(m, "big")
+                result[:] = value.to_bytes(4 * words, "big")
             # r-bar is what stands there when nothing was started.
-            if result != results[1] or result == r_bar or result >= m or not max(result):
+            if result == r_bar or result >= m or not any(result):
                 raise EngineError("wrong-result")
-            return result[4 * words - size :]
+            answer = result if size == 4 * words else result[4 * words - size :]
         finally:
             self._power_down(words)
             wipe(y)
-            for result in results:
+            if answer is not result:
                 wipe(result)
+        return answer
 
     def _prefers_loop(self, modulus_bytes, exponent_bytes):
         return (
@@ -144,32 +152,28 @@ class Engine:
         self._moduli = [known] + self._moduli[:1]
         return known[1:]
 
-    # Z = X^Y mod M, by the accelerator. It overwrites X and Z.
+    # Z = X^Y mod M, by the accelerator. It overwrites X and Z, and keeps all else.
 
-    def _one_shot(self, base, secret, m, r_bar):
-        words = len(m) >> 2
+    def _set_up(self, secret, words):
         write = self._mem.write
-        load = self._mem.load
         registers = self._chip.base
         write(registers + _MODE, 32 * words // self._chip.step_bits - 1)
-        load(self._x, base, words)
-        load(self._y, secret, words)
-        load(self._z, r_bar, words)
-        if self._first:
-            self._start(registers + _START_ESP32)
-        else:
+        if not self._first:
             write(registers + _INTERRUPT_ENABLE, 0)
             write(registers + _CONSTANT_TIME, 1)
             write(registers + _SEARCH_ENABLE, 1)
             write(registers + _SEARCH_POS, 8 * len(secret) - 1)
-            self._start(registers + _START)
-        return self._result(words)
+        self._mem.load(self._y, secret, words)
+
+    def _one_shot(self, base, _, words, r_bar):
+        self._mem.load(self._x, base, words)
+        self._mem.load(self._z, r_bar, words)
+        self._start(self._chip.base + (_START_ESP32 if self._first else _START))
 
     # The same on the original ESP32, by Z = X * Z / 2^N mod M. A result may be M or more:
     # it remains right modulo M, as the operand of the next multiplication as well.
 
-    def _montgomery(self, base, secret, m, r_bar):
-        words = len(m) >> 2
+    def _montgomery(self, base, secret, words, r_bar):
         mem = self._mem
         x = self._x
         z = self._z
@@ -198,11 +202,6 @@ class Engine:
             wipe(table)
         mem.load(x, _ONE, words)
         self._multiply()
-        result = self._result(words)
-        if result >= m:
-            value = int.from_bytes(result, "big") - int.from_bytes(m, "big")
-            result[:] = value.to_bytes(4 * words, "big")
-        return result
 
     def _multiply(self):
         self._start(self._chip.base + _MULT_START)
@@ -222,73 +221,59 @@ class Engine:
                 self._pulse_reset()
                 raise EngineError("timeout")
 
-    def _result(self, words):
-        result = bytearray(4 * words)
-        self._mem.dump(self._z, result)
-        if self._first:
-            again = bytearray(4 * words)
-            for _ in range(_READS):
-                self._mem.dump(self._z, again)
-                if again == result:
-                    break
-                result, again = again, result
-            wipe(again)
-        return result
+    # A read may be wrong on the original ESP32: it counts when a second one agrees.
+
+    def _read(self, result):
+        for _ in range(_READS):
+            self._mem.dump(self._z, result)
+            if not self._first or self._mem.holds(self._z, result):
+                break
+
+    def _compare(self, result):
+        for _ in range(_READS):
+            if self._mem.holds(self._z, result):
+                return
+        raise EngineError("wrong-result")
 
     # Clock, reset and power lie in registers shared with other peripherals.
 
     def _power_up(self):
+        change = self._mem.change
         chip = self._chip
-        self._change(chip.clock, True)
+        change(chip.clock[0], 0, chip.clock[1])
         if chip.memory:
-            self._change(chip.memory, False)
+            change(chip.memory[0], chip.memory[1], 0)
         self._pulse_reset()
-        for field in chip.held:
-            self._change(field, False)
+        for address, mask in chip.held:
+            change(address, mask, 0)
         self._wait(self._clean, _CLEAN_MS)
 
     def _pulse_reset(self):
-        self._change(self._chip.reset, True)
-        self._change(self._chip.reset, False)
+        address, mask = self._chip.reset
+        self._mem.change(address, 0, mask)
+        self._mem.change(address, mask, 0)
 
     def _power_down(self, words):
+        chip = self._chip
         for block in (self._x, self._y, self._z):
             self._mem.load(block, b"", words)
         self._mem.write(self._clear, 1)
-        chip = self._chip
         if chip.memory:
-            self._change((chip.memory[0], 1), True)
-        self._change(chip.clock, False)
-
-    def _change(self, field, on):
-        address, mask = field
-        irq = self._mem.lock()
-        value = self._steady(address)
-        self._mem.write(address, value | mask if on else value & ~mask)
-        self._mem.unlock(irq)
-
-    def _steady(self, address):
-        """The register's value, when two reads of it agree."""
-        read = self._mem.read
-        value = read(address)
-        for _ in range(_READS):
-            again = read(address)
-            if again == value:
-                break
-            value = again
-        return value
+            self._mem.change(chip.memory[0], 0, 1)
+        self._mem.change(chip.clock[0], chip.clock[1], 0)
 
     def _check_power(self):
+        read = self._mem.read
         chip = self._chip
-        on = self._steady(chip.clock[0]) & chip.clock[1]
-        if chip.memory and self._steady(chip.memory[0]) & chip.memory[1]:
+        on = read(chip.clock[0]) & chip.clock[1]
+        if chip.memory and read(chip.memory[0]) & chip.memory[1]:
             on = 0
         if not on:
             raise EngineError("powered-down")
 
 
 def _padded(number, size):
-    """The big-endian number as a new bytearray of `size` bytes."""
+    """The big-endian number as a new bytearray of this size."""
     start = size - len(number)
     if start < 0:
         raise EngineError("unsupported")

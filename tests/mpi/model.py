@@ -11,12 +11,12 @@ silicon, may do to the driver is a `fault`, and shows as wrong data only:
     "stuck-busy"     the run never ends
     "wrong-bit"      one bit of a result is wrong, another one each time
     "noise"          a different bit of Z is wrong at each read of it
-    "misread"        every fifth read of a block or a shared register has a wrong bit
+    "misread"        every fifth read of a block has a wrong bit
     "clock-off" "memory-off" "held-reset"
                      another user does this in the middle of a run
     "never-started"  the start is lost, yet the accelerator reports done
     "zero" "too-large"
-                     the result is 0, is the modulus
+                     the result is 0, is not below the modulus
 
 Runs under CPython and MicroPython.
 """
@@ -138,15 +138,15 @@ class Model:
     `exact`, each product is done word by word; without, a whole run is computed by pow() with the
     same result, r-bar's errors included (tests/mpi/test_model.py compares the two).
 
-    `multiplications` and `dumps` are done since the model was made; `trace` is a checksum of every
-    access, its kind, address and length. `buffers`, when set to a list, takes every buffer that
-    had a secret in it. `shared` holds the registers that other peripherals use too.
+    `multiplications` and `reads_of_z` count since the model was made; `trace` is a checksum of
+    every access, its kind, address and length. `buffers`, when set to a list, takes every buffer
+    that had a secret in it. `shared` holds the registers that other peripherals use too.
     """
 
     tables = True
     power = staticmethod(pow)
 
-    KINDS = ("read", "write", "load", "dump", "move", "keep", "pick")
+    KINDS = ("read", "write", "load", "dump", "move", "keep", "pick", "change", "holds")
     PRIME = (1 << 31) - 1
 
     def __init__(self, chip, fault=None, settings=(0, 0, 3), exact=False, seed=1):
@@ -158,14 +158,13 @@ class Model:
         self.fault = fault
         self.exact = exact
         self.trace = 0
-        self.dumps = 0
+        self.reads_of_z = 0
         self.buffers = None
         self.multiplications = 0
         self.runs = 0
         self._state = seed
         self._now_us = 0
         self._busy_until = -1
-        self._irq_on = True
         self._clean_reads = None  # None: a reset has yet to start the zeroing
         self._reads = 0
         self._polls = 0
@@ -198,21 +197,16 @@ class Model:
         self._now_us += 1
         return self._now_us // 1000
 
-    def lock(self):
-        was = self._irq_on
-        self._irq_on = False
-        return was
-
-    def unlock(self, state):
-        self._irq_on = state
+    def change(self, address, off, on):
+        self._note("change", address)
+        if address not in self.shared or off & on:
+            raise Misuse("no shared register, or bits both off and on")
+        self._write_shared(address, self.shared[address] & ~off | on)
 
     def read(self, address):
         self._note("read", address)
         if address in self.shared:
-            value = self.shared[address]
-            if self.fault != "noise" and self._misreads():
-                value ^= 1 << self._random() % 32
-            return value
+            return self.shared[address]
         block, index = self._place(address)
         if block is not None:
             return int.from_bytes(self._get(block, index, 1), "big")
@@ -224,8 +218,7 @@ class Model:
         if not 0 <= value <= MASK:
             raise Misuse("value of more than 32 bits")
         if address in self.shared:
-            self._write_shared(address, value)
-            return
+            raise Misuse("shared register written as a whole")
         block, index = self._place(address)
         if block is not None:
             self._put(block, index, value.to_bytes(4, "big"))
@@ -245,11 +238,17 @@ class Model:
     def dump(self, address, data):
         words = len(data) // 4
         self._note("dump", address, words)
-        self.dumps += 1
+        self.reads_of_z += 1
         block, index = self._place(address)
         data[:] = self._get(block, index, words)
         if self.buffers is not None:
             self.buffers.append(data)
+
+    def holds(self, address, data):
+        words = len(data) // 4
+        self._note("holds", address, words)
+        self.reads_of_z += 1
+        return self._from(address, words) == data
 
     def move(self, target, source, words):
         self._note("move", target, words)
@@ -274,8 +273,6 @@ class Model:
 
     def check_quiet(self):
         """Misuse unless all is as a call must leave it: wiped, off, the shared bits as before."""
-        if not self._irq_on:
-            raise Misuse("interrupts left off")
         if self._on(self.clock):
             raise Misuse("clock left on")
         if self.memory and not self._on(self.memory[0]):
@@ -308,8 +305,6 @@ class Model:
         return any(self._on(field) for field in self.memory)
 
     def _write_shared(self, address, value):
-        if self._irq_on:
-            raise Misuse("shared register written with interrupts on")
         was_in_reset = self._in_reset()
         was_down = self._memory_down()
         had_clock = self._on(self.clock)
@@ -484,9 +479,9 @@ class Model:
         self.multiplications += multiplications
         self.runs += 1
         us = max(1, multiplications * self.mult_us * words * words // 4096)
-        self._finish_with(result, words, us, m)
+        self._finish_with(result, words, us, m, multiplications)
 
-    def _finish_with(self, result, words, us, m):
+    def _finish_with(self, result, words, us, m, multiplications):
         fault = self.fault
         self._busy_until = self._now_us + us
         if fault == "wrong-bit":
@@ -494,7 +489,7 @@ class Model:
         elif fault == "zero":
             result = 0
         elif fault == "too-large":
-            result = m
+            result = m if multiplications == 1 else m + 2
         elif fault == "stuck-busy":
             self._busy_until = 1 << 60
         elif fault == "never-started":
@@ -523,8 +518,8 @@ class Model:
             if key not in self._cache:
                 self._cache[key] = inverse(1 << 32 * words, m)
             result = x * z % m * self._cache[key] % m
-        # Any representative that fits the block may come out.
-        if result + m < 1 << 32 * words and self._random() % 2:
+        # Any representative that fits the block may come out, for the same operands the same.
+        if result + m < 1 << 32 * words and result & 4:
             result += m
         return result
 

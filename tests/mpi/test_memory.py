@@ -16,13 +16,20 @@ TOP = 0x3FFFFFFF
 class Machine:
     """What hal.memory takes from `machine`."""
 
-    @staticmethod
-    def disable_irq():
-        return 1
+    interrupts = True
+    watched = None
+    seen = []
 
-    @staticmethod
-    def enable_irq(state):
-        assert state == 1
+    @classmethod
+    def disable_irq(cls):
+        before, cls.interrupts = cls.interrupts, False
+        return before
+
+    @classmethod
+    def enable_irq(cls, state):
+        if cls.watched:
+            cls.seen.append((cls.interrupts, cls.watched.number()))
+        cls.interrupts = state
 
 
 if MICROPYTHON:
@@ -52,6 +59,9 @@ else:
         def _at(self, index):
             return self.kind.from_address(self.address + index * ctypes.sizeof(self.kind))
 
+        def __int__(self):
+            return self.address
+
         def __getitem__(self, index):
             return self._at(index).value
 
@@ -63,9 +73,13 @@ else:
         kinds = list(function.__annotations__.values())
         return lambda *given: function(*[kind(one) for kind, one in zip(kinds, given)])
 
+    def uint(value):
+        return int(value) & 0xFFFFFFFF
+
     class Uctypes:
         addressof = staticmethod(addressof)
 
+    builtins.uint = uint
     builtins.ptr8 = lambda target: Pointer(ctypes.c_uint8, target)
     builtins.ptr32 = lambda target: Pointer(ctypes.c_uint32, target)
 
@@ -73,6 +87,7 @@ else:
 class Mem32:
     def __getitem__(self, address):
         value = int.from_bytes(bytes(bytearray_at(address, 4)), "little")
+        assert not Machine.watched or address != Machine.watched.address or not Machine.interrupts
         return value - (1 << 32) if value >> 31 else value  # signed, as on the boards
 
     def __setitem__(self, address, value):
@@ -143,6 +158,11 @@ def test_load_and_dump():
             back = bytearray(4 * words)
             memory.dump(block.address, back)
             assert int.from_bytes(back, "big") == int.from_bytes(data, "big")
+            assert memory.holds(block.address, back)
+            for i in (0, 4 * words - 1):
+                back[i] ^= 0x80
+                assert not memory.holds(block.address, back)
+                back[i] ^= 0x80
 
 
 def test_load_of_immutable_bytes():
@@ -161,9 +181,28 @@ def test_read_and_write():
             assert memory.read(block.address) == value == block.number()
 
 
-def test_interrupts_and_clock():
+def test_change_with_interrupts_off():
+    for viper in (True, False):
+        memory = _memory(viper)
+        block = Block(1)
+        for before, off, on, after in (
+            (0x80000000, 0, 8, 0x80000008),
+            (0xFFFFFFFF, 0x124000, 0, 0xFFEDBFFF),
+            (0x00000000, 0x124000, 0x200000, 0x200000),
+            (0xA5A5A5A5, 0xFF, 0x0F, 0xA5A5A50F),
+        ):
+            memory.write(block.address, before)
+            Machine.watched = block
+            Machine.seen.clear()
+            memory.change(block.address, off, on)
+            # Done when the interrupts come back, and not by one who had them on.
+            assert Machine.seen == [(False, after)]
+            assert Machine.interrupts
+            assert block.number() == after
+
+
+def test_clock():
     memory = _memory(True)
-    memory.unlock(memory.lock())
     assert 0 <= memory.ticks() - memory.ticks() + 1 & TOP <= 1
 
 

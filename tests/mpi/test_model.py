@@ -26,9 +26,8 @@ _PRIME = -inverse(_M, 1 << 32) & 0xFFFFFFFF
 
 
 def _ready(chip="esp32c3", **options):
-    """A model, powered up by hand, with interrupts off for the tests' own writes."""
+    """A model, powered up by hand."""
     model = Model(chip, **options)
-    model.lock()
     _switch(model, [model.clock], True)
     _switch(model, model.memory, False)
     _switch(model, [model.reset], True)
@@ -41,8 +40,7 @@ def _ready(chip="esp32c3", **options):
 
 def _switch(model, fields, on):
     for address, mask in fields:
-        value = model.shared[address]
-        model.write(address, value | mask if on else value & ~mask)
+        model.change(address, 0 if on else mask, mask if on else 0)
 
 
 def _register(model, name):
@@ -200,12 +198,10 @@ def test_refusals():
     _refused(model.load, model.base + X, b"", 97)
     _refused(model.read, model.base + 0x900)
     _refused(model.write, model.base + X, 1 << 32)
-    _refused(_switch, model, [model.clock], False) if any(model._blocks[X]) else None
     _load(model, X, _X)
     _refused(_switch, model, [model.clock], False)  # not wiped
-    model = _ready()
-    model.unlock(True)
-    _refused(_switch, model, [model.clock], False)  # interrupts on
+    _refused(model.write, model.clock[0], 0)  # others' bits
+    _refused(model.change, model.base + X, 0, 1)
     _refused(_ready(settings=(1, 0, 0)).check_quiet)
 
 
