@@ -16,15 +16,20 @@ def boot(agent, path):
     Fills in the agent's config, hal, link, engine and proven.
     """
     agent.config = load(path)
+    if not agent.config["device"]["development"]:
+        agent.port.take_serial()
     import hal
 
     agent.hal = hal.select(agent.board, agent.event)
     network = agent.config["network"]
+    settings = dict(network)
+    if "wifi_key" in network:
+        network["wifi_key"] = "(set)"
     if agent.board.get("nic"):
         from agent import net
 
         try:
-            address = net.connect(agent.board["nic"], network)
+            address = net.connect(agent.board["nic"], settings)
         except net.NetError as error:
             raise Fatal("no-network", str(error))
         if network["bind"] in config.WILDCARDS:

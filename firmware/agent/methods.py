@@ -3,7 +3,7 @@
 import gc
 import json
 
-from agent import VERSION
+from agent import VERSION, efuse
 from agent.console import Refused
 
 
@@ -37,6 +37,7 @@ def status(agent):
         "board": agent.board.get("name"),
         "uptime_ms": agent.clock(),
         "last_crash": agent.last_crash,
+        "flash_encrypted": efuse.flash_encrypted(agent.board.get("chip")),
     }
     if agent.engine is None:
         answer["mode"] = "stopped"
@@ -158,6 +159,6 @@ def reset(agent, params):
     """Start anew; {"stay": true} leaves the agent for the prompt, in development mode only."""
     if params.get("stay"):
         if agent.config and not agent.config["device"]["development"]:
-            raise Refused("the prompt is for development mode; or hold the boot button at reset")
-        raise SystemExit
+            raise Refused("the prompt is for development mode; or hold the boot button at boot")
+        raise KeyboardInterrupt  # what Ctrl-C does
     agent.port.reset()

@@ -8,7 +8,7 @@ from time import sleep_ms
 
 import network
 
-_PINS = ("mdc", "mdio", "power", "ref_clk", "cs", "int")
+_PINS = ("mdc", "mdio", "reset", "power", "ref_clk", "cs", "int")
 _TRIES = 150
 _TRY_MS = 100
 

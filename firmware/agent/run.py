@@ -78,7 +78,6 @@ class Agent:
         methods.add_running(self)
         device = self.config["device"]
         if not device["development"]:
-            self.port.take_serial()
             self._start_watchdog()
         if self.board.get("autostart"):
             now = self.clock()
@@ -114,13 +113,14 @@ class Agent:
     # --- the loop -------------------------------------------------------------------------------
 
     def run(self):
-        """Serve for ever. Ctrl-C ends it in development mode only."""
+        """Serve for ever. Ctrl-C ends it in development mode only: that leaves the prompt, while
+        SystemExit would boot the ESP32 port anew."""
         while True:
             try:
                 self.turn()
             except KeyboardInterrupt:
                 if self.config is None or self.config["device"]["development"]:
-                    raise SystemExit
+                    return
 
     def turn(self):
         """Once around: serial line, network, timers; sleeps where there is nothing to do."""
