@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def _files() -> Iterator[Path]:
                 yield path
 
 
-def _cases() -> Iterator[pytest.ParameterSet]:
+def _cases() -> Iterator[Any]:
     for path in _files():
         file = path.relative_to(TESTS).as_posix()
         for node in ast.parse(path.read_text(), str(path)).body:
