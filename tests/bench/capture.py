@@ -1,6 +1,7 @@
 """Main Mode on the wire: the kernel's own time of every packet on a cable. Linux, as root."""
 
 import ctypes
+import itertools
 import os
 import socket
 import struct
@@ -107,5 +108,5 @@ def _ike(frame: bytes, t: int) -> Packet | None:
 
 def gaps(times: list[int]) -> Iterator[float]:
     """Milliseconds from each message to the next."""
-    for before, after in zip(times, times[1:], strict=False):
+    for before, after in itertools.pairwise(times):
         yield (after - before) / 1e6

@@ -3,8 +3,9 @@
 from collections import Counter
 from pathlib import PurePath
 
-from ikelet import boards, build, resources
 from report import Figure, Report, Table, Tell
+
+from ikelet import boards, build, resources
 
 TITLE = "Size of the compiled code"
 LIMIT = 60 * 1024
