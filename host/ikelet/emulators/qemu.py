@@ -68,10 +68,17 @@ class Qemu:
 
     def reset(self) -> None:
         """Presses the reset button: at any moment, whatever the machine is doing."""
+        self._command("system_reset")
+
+    def pause(self) -> None:
+        """Stops the machine's time; what it wrote is then on its drives."""
+        self._command("stop")
+
+    def _command(self, command: str) -> None:
         if not self._negotiated:
             self._execute("qmp_capabilities")
             self._negotiated = True
-        self._execute("system_reset")
+        self._execute(command)
 
     def _execute(self, command: str) -> None:
         buffer = b""

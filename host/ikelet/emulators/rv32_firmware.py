@@ -130,7 +130,9 @@ def _build(folder: Path, say: Say) -> None:
         work = Path(name)
         say("qemu-rv32: unpacking the source")
         with tarfile.open(tarball) as archive:
-            archive.extractall(work, filter="data")
+            # Debian 12's Python 3.11.2 knows no filters yet, and ignores this.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(work)
         (source,) = work.iterdir()
         say("qemu-rv32: compiling mpy-cross")
         # It compiles one small file: not worth optimizing.

@@ -1,0 +1,306 @@
+"""The boards `qemu-esp32` and `qemu-esp32c3`: stock MicroPython on an ESP32-emulating QEMU.
+
+The emulator's user network gives the board an address of its own and forwards the agent's port
+from the host's loopback. So what the host calls 127.0.0.1 has other names on the board: the
+configuration is put into the board's terms on its way there. Identities stay as configured.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ikelet import build
+from ikelet.boards import Board
+from ikelet.emulators import esp32_machine
+from ikelet.emulators.esp32_machine import Machine
+from ikelet.emulators.qemu import Qemu, QemuError
+from ikelet.emulators.rawrepl import Progress, RawRepl, ReplError
+from ikelet.image import Image
+from ikelet.links import Link, LinkError, open_link
+
+_PROMPT = b">>> "
+_CONFIG = "config.json"
+_MAIN = "main.py"
+
+# QEMU's user network, and the open access point of the emulated radio.
+_BOARD_ADDRESS = "10.0.2.15"
+_HOST_ADDRESS = "10.0.2.2"
+_SSID = "PICSimLabWifi"
+
+_BLOCK = 4096  # of the board's file system
+_LINE = 120  # bytes of a file per line: the port keeps 260 characters that nobody has read yet
+_KEPT = 8  # loaded flash images; one has about 1.3 MB
+_BOOT_DEADLINE = 120.0  # seconds; 4 on an idle host
+
+# A file of one block, which lies in flash as it is: what stands for the configuration in a loaded
+# flash image, until the board's own is put in its place.
+_PLACE = hashlib.shake_256(b"the place of config.json").digest(_BLOCK)
+
+# Loaded flash images of this process, by hash.
+_images: dict[str, bytes] = {}
+
+
+def usable(board: Board) -> str:
+    """Why the board cannot be used here, and how to get what is missing; "" when it can."""
+    try:
+        esp32_machine.find(board)
+        esp32_machine.find_image(board)
+    except esp32_machine.MissingError as error:
+        return str(error)
+    return ""
+
+
+def fitted(board: Board) -> Board:
+    """The board as this machine's emulator has it: without a radio, the host relays."""
+    if esp32_machine.find(board).wifi:
+        return board
+    tables = {name: table for name, table in board.tables.items() if name != "nic"}
+    return dataclasses.replace(board, link="uart", tables=tables)
+
+
+def start(
+    board: Board, files: Mapping[str, bytes], progress: Progress | None = None
+) -> "Esp32Board":
+    """Puts `files` (path on the board -> content) into its flash.
+
+    The first board with these files is given them over the serial line, later ones get a copy of
+    its flash. The board then waits, switched on, for the first link to its `url`, and boots.
+    """
+    running = Esp32Board(board)
+    try:
+        shared = dict(files)
+        settings = None
+        if _CONFIG in shared:
+            settings = json.loads(shared[_CONFIG])
+            shared[_CONFIG] = _PLACE
+        flash = _loaded(running, shared, progress)
+        forwarded = None
+        if settings is not None:
+            if running.has_network:
+                network = settings["network"]
+                forwarded = network["bind"], network["port"]
+                _translate(settings)
+            flash = _configured(flash, json.dumps(settings).encode())
+        running.set_flash(flash)
+        running.power_on(main=True, forwarded=forwarded)
+    except BaseException:
+        running.stop()
+        raise
+    return running
+
+
+class Esp32Board:
+    """One emulated board: power, reset button, serial line, flash.
+
+    Without a file of its own the flash has no name: a killed host leaves no key behind.
+    """
+
+    def __init__(self, board: Board, *, arguments: list[str] | None = None) -> None:
+        """The flash holds the stock image and no files. `arguments`: further ones for QEMU."""
+        self.board = board
+        self.machine: Machine = esp32_machine.find(board)
+        self.image: Image = esp32_machine.find_image(board)
+        self._arguments = arguments or []
+        self._flash = os.memfd_create("ikelet-esp32")
+        self._qemu: Qemu | None = None
+        self.set_flash(factory_flash(board, self.image))
+
+    def __enter__(self) -> "Esp32Board":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    @property
+    def has_network(self) -> bool:
+        return bool(self.machine.wifi) and self.board.link == "udp"
+
+    @property
+    def url(self) -> str:
+        """Where the serial line is; one link at a time."""
+        return f"socket://127.0.0.1:{self._running().port}"
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def power_on(
+        self,
+        *,
+        main: bool = False,
+        forwarded: tuple[str, int] | None = None,
+        timeout: float = _BOOT_DEADLINE,
+    ) -> None:
+        """Switches the board on.
+
+        main: it boots as soon as somebody opens `url`. Otherwise this returns at the prompt, for
+        which flash must hold no main.py. forwarded: (address, port) of the host whose datagrams
+        the board gets at the same port.
+        Raises QemuError when QEMU ends, ReplError when there is no prompt within timeout seconds.
+        """
+        self._qemu = Qemu(self._command(forwarded), [self._flash])
+        if main:
+            return
+        try:
+            with self._link() as link:
+                self._await_prompt(link, timeout)
+        except LinkError as error:
+            said = self._qemu.said()
+            self.power_off()
+            raise QemuError(f"{self.board.name}: QEMU did not start: {said}") from error
+        except BaseException:
+            self.power_off()
+            raise
+
+    def power_off(self) -> None:
+        """Pulls the plug; the flash stays as it is at this moment. May be called repeatedly."""
+        if self._qemu is not None:
+            self._qemu.stop()
+            self._qemu = None
+
+    def reset(self) -> None:
+        """The reset button: at any moment."""
+        self._running().reset()
+
+    def stop(self) -> None:
+        """Ends everything, and forgets the flash."""
+        self.power_off()
+        if self._flash >= 0:
+            os.close(self._flash)
+            self._flash = -1
+
+    def ended(self) -> str:
+        """Why the board no longer runs, as one line; "" while it does."""
+        if self._qemu is None:
+            return "the board is switched off"
+        return "" if self._qemu.running else f"QEMU ended: {self._qemu.said()}"
+
+    def load(self, files: Mapping[str, bytes], progress: Progress | None = None) -> list[str]:
+        """Puts files (path -> content) on the board over the serial line, at the prompt.
+
+        Returns the paths written. main.py is the last: until then the board boots to its prompt.
+        """
+        ordered = dict(sorted(files.items(), key=lambda item: item[0] == _MAIN))
+        with self.repl(30) as repl:
+            return repl.load(ordered, progress, block=_LINE)
+
+    @contextmanager
+    def repl(self, timeout: float = 60.0) -> Iterator[RawRepl]:
+        """The board's raw REPL; nobody else may have the serial line open."""
+        with self._link() as link, RawRepl(link, timeout) as repl:
+            yield repl
+
+    def flash(self) -> bytes:
+        """The whole flash's content; of a running board, once it has all been written."""
+        if self._qemu is not None:
+            self._qemu.pause()
+        return os.pread(self._flash, self.board.tables["flash"]["size"], 0)
+
+    def set_flash(self, content: bytes) -> None:
+        """Replaces the whole flash, as a programmer does. The board must be off."""
+        os.truncate(self._flash, len(content))
+        os.pwrite(self._flash, content, 0)
+
+    def _running(self) -> Qemu:
+        if self._qemu is None:
+            raise QemuError(f"{self.board.name}: the board is switched off")
+        return self._qemu
+
+    def _await_prompt(self, link: Link, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        received = b""
+        while not received.endswith(_PROMPT):
+            if time.monotonic() > deadline:
+                last = received[-200:]
+                raise ReplError(f"{self.board.name}: no prompt within {timeout:g} s: {last!r}")
+            received += link.read(0.1)
+
+    @contextmanager
+    def _link(self) -> Iterator[Link]:
+        link = open_link(self.url)
+        try:
+            yield link
+        finally:
+            link.close()
+
+    def _command(self, forwarded: tuple[str, int] | None) -> list[str]:
+        watchdogs = self.board.tables["emulator"]["watchdogs"]
+        command = [self.machine.program, "-M", self.machine.machine]
+        command += ["-drive", f"file=/dev/fd/{self._flash},if=mtd,format=raw"]
+        # The emulated watchdogs run by the host's clock: on a busy host they bite for nothing.
+        command += ["-global", f"driver={watchdogs},property=wdt_disable,value=true"]
+        nic = "none"
+        if self.has_network:
+            nic = f"user,model={self.machine.wifi}"
+            if forwarded:
+                address, port = forwarded
+                nic += f",hostfwd=udp:{address}:{port}-{_BOARD_ADDRESS}:{port}"
+        return [*command, "-nic", nic, *self._arguments]
+
+
+def factory_flash(board: Board, image: Image) -> bytes:
+    """The flash of a board that was given its image, and nothing else."""
+    flash = bytearray(b"\xff" * board.tables["flash"]["size"])
+    flash[image.offset : image.offset + len(image.content)] = image.content
+    return bytes(flash)
+
+
+def _translate(settings: dict[str, Any]) -> None:
+    """Puts a configuration that is right on the host into the board's terms."""
+    network = settings["network"]
+    host = network["bind"]
+    network.update(bind=_BOARD_ADDRESS, ssid=_SSID)
+    for peer in settings["peer"].values():
+        if peer["address"] == host:
+            peer["address"] = _HOST_ADDRESS
+
+
+def _loaded(running: Esp32Board, files: dict[str, bytes], progress: Progress | None) -> bytes:
+    """The flash of a board that holds `files`; from this process, from the cache, or made."""
+    key = _digest(running.image, files)
+    if key not in _images:
+        kept = build.cache_folder().parent / "flash" / f"{key}.z"
+        if kept.is_file():
+            kept.touch()
+            _images[key] = zlib.decompress(kept.read_bytes())
+        else:
+            running.power_on()
+            running.load(files, progress)
+            _images[key] = running.flash()
+            running.power_off()
+            _keep(kept, zlib.compress(_images[key], 3))
+    return _images[key]
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Writes to the cache, so that nobody ever sees a part, and drops what is older there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}")
+    partial.write_bytes(content)
+    partial.replace(path)
+    found = sorted(path.parent.glob("*.z"), key=lambda there: there.stat().st_mtime)
+    for old in found[:-_KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def _configured(flash: bytes, config: bytes) -> bytes:
+    """The flash with the configuration in its place, filled up with spaces."""
+    if len(config) > _BLOCK:
+        raise QemuError(f"a configuration of {len(config)} bytes is more than {_BLOCK}")
+    if flash.count(_PLACE) != 1:
+        raise QemuError("the place of the configuration is not in the flash")
+    return flash.replace(_PLACE, config.ljust(_BLOCK))
+
+
+def _digest(image: Image, files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256(image.content)
+    for path, content in sorted(files.items()):
+        digest.update(f"{path}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
