@@ -2,20 +2,14 @@
 
 import difflib
 import importlib
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from ikelet import resources
+from ikelet import boardcheck, resources
 from ikelet.errors import MisuseError
-
-KINDS = ("process", "qemu", "serial")
-LINKS = ("udp", "uart")
-ENGINES = ("mpi", "mbed", "software")
-TABLES = ("emulator", "flash", "nic", "reset")
 
 
 class BoardError(MisuseError):
@@ -27,7 +21,9 @@ class Board:
     """One board file. `heap` is in bytes; host deadlines are multiplied by `slowness`.
 
     `link` says how datagrams travel: by the board's own UDP sockets, or relayed over the UART.
-    `tables` holds the tables that only the board's runner or flasher reads.
+    `strap` is the GPIO that keeps the agent from starting while it is low at boot (the boot
+    button), `autostart` whether initiators call by themselves, `watchdog_ms` how long the agent's
+    loop may take. `tables` holds [flash], [nic], [reset] and [emulator] as they are.
     """
 
     name: str
@@ -40,12 +36,16 @@ class Board:
     engines: list[str]
     heap: int
     slowness: float = 1.0
+    strap: int | None = None
+    watchdog_ms: int | None = None
+    autostart: bool = False
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def on_board(self) -> dict[str, Any]:
         """What the board itself is told of its file: the content of /board.json."""
-        keys = ("name", "chip", "port", "link", "engines")
-        return {key: getattr(self, key) for key in keys}
+        keys = ("name", "chip", "port", "link", "engines", "strap", "watchdog_ms", "autostart")
+        told = {key: getattr(self, key) for key in keys} | {"nic": self.tables.get("nic")}
+        return {key: value for key, value in told.items() if value is not None}
 
 
 class Running(Protocol):
@@ -82,10 +82,10 @@ def load_all() -> dict[str, Board]:
 
 def find(name: str) -> Board:
     """The board called `name`; BoardError says which there are."""
-    path = resources.boards() / f"{name}.toml"
     known = sorted(path.stem for path in resources.boards().glob("*.toml"))
-    if name in known:
-        return load(path)
+    plain = name.lower().replace("_", "-")  # as MicroPython's own names: ESP32_GENERIC_C3
+    if plain in known:
+        return load(resources.boards() / f"{plain}.toml")
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
     raise BoardError(f'no board is called "{name}"; {hint}')
@@ -97,7 +97,7 @@ def load(path: Path) -> Board:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BoardError(f"{path}: {error}") from error
-    wrong = _first_error(raw, path.stem)
+    wrong = boardcheck.first_error(raw, path.stem)
     if wrong:
         raise BoardError(f"{path}: {wrong}")
     tables = {name: table for name, table in raw.items() if name != "board"}
@@ -114,49 +114,3 @@ def usable(board: Board) -> str:
         return runner(board).usable(board)
     except ModuleNotFoundError as error:
         return f"needs Python's module {error.name}, which this platform does not have"
-
-
-def _first_error(raw: dict[str, Any], stem: str) -> str:
-    for name, table in raw.items():
-        if name not in ("board", *TABLES):
-            return f"[{name}] is unknown; use [board], [{'], ['.join(TABLES)}]"
-        if not isinstance(table, dict):
-            return f"{name} is not a table; write [{name}]"
-    board = raw.get("board", {})
-    for key in board:
-        if key not in _KEYS:
-            return f"board.{key} is unknown; use {', '.join(_KEYS)}"
-    for key, (wanted, what) in _KEYS.items():
-        if key not in board and key != "slowness":
-            return f"board.{key} is missing; it is {what}"
-        if key in board and not _fits(board[key], wanted):
-            return f"board.{key} is {json.dumps(board[key])}; it is {what}"
-    if board["name"] != stem:
-        return f'board.name is "{board["name"]}"; it is the name of the file: "{stem}"'
-    return ""
-
-
-_KEYS: dict[str, tuple[object, str]] = {
-    "name": (str, "the name of the file without .toml"),
-    "title": (str, "one line for people"),
-    "kind": (KINDS, f"one of {', '.join(KINDS)}"),
-    "runner": (str, "the Python module that starts the board"),
-    "chip": (str, "the name of the chip, as firmware/hal/chips.py has it"),
-    "port": (str, "the X of firmware/agent/port_X.py"),
-    "link": (LINKS, f"one of {', '.join(LINKS)}"),
-    "engines": ([ENGINES], f"a list of {', '.join(ENGINES)}, the preferred one first"),
-    "heap": (int, "the bytes of heap that MicroPython has"),
-    "slowness": (float, "a factor for the host's deadlines, 1.0 or more"),
-}
-
-
-def _fits(value: object, wanted: object) -> bool:
-    if isinstance(wanted, tuple):
-        return value in wanted
-    if isinstance(wanted, list):
-        return isinstance(value, list) and bool(value) and all(v in wanted[0] for v in value)
-    if wanted is float:
-        return isinstance(value, float) and value >= 1.0
-    if wanted is int:
-        return type(value) is int and value > 0
-    return isinstance(value, str) and bool(value)

@@ -16,7 +16,14 @@ def test_files_of_the_project(path: Path) -> None:
     assert (resources.firmware() / "agent" / f"port_{board.port}.py").is_file()
     assert boards.runner(board).usable is not None
     assert board.engines[-1] == "software", "software is what every board falls back to"
-    assert set(board.on_board()) == {"name", "chip", "port", "link", "engines"}
+    told = board.on_board()
+    assert {"name", "chip", "port", "link", "engines"} <= set(told)
+    assert set(told) <= set(vars(board)) | {"nic"}
+    if board.kind == "serial":
+        assert told["autostart"] is True
+        assert type(told["strap"]) is int
+        assert told["nic"]["kind"] in ("lan", "wlan")
+        assert told["watchdog_ms"] >= 60_000
 
 
 @pytest.mark.parametrize(

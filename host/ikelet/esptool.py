@@ -1,0 +1,166 @@
+"""esptool as a subprocess: flash, erase, verify; its failures as one line each.
+
+https://docs.espressif.com/projects/esptool/en/latest/
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ikelet.boards import Board
+from ikelet.errors import IkeletError, MisuseError
+
+VARIABLE = "IKELET_ESPTOOL"
+_BAUD = 460800
+_PERCENT = re.compile(r"^Writing at 0x([0-9a-f]+).*?([0-9.]+) ?%")
+
+# Address in flash, and what stands there or shall.
+Part = tuple[int, bytes]
+# Told the percentage written.
+Progress = Callable[[float], None]
+
+
+class EsptoolError(IkeletError):
+    """esptool failed."""
+
+
+class WrongChipError(MisuseError):
+    """The chip on the port is not the board's."""
+
+
+def command() -> list[str]:
+    """How to run esptool: IKELET_ESPTOOL, or the module beside this Python."""
+    named = os.environ.get(VARIABLE)
+    return shlex.split(named) if named else [sys.executable, "-m", "esptool"]
+
+
+class Esptool:
+    """esptool for one board on one port. It starts the chip's download mode by itself where the
+    board and the port can; otherwise somebody has to, by hand."""
+
+    def __init__(self, board: Board, url: str) -> None:
+        self.board = board
+        self.url = url
+        self.by_hand = url.startswith("socket://") or (
+            board.tables["reset"]["method"] == "manual"
+        )
+
+    def write(self, parts: Sequence[Part], *, erase_all: bool, progress: Progress) -> None:
+        """Write, and read the hash of each part back; EsptoolError."""
+        with _files(parts) as arguments:
+            erase = ["--erase-all"] if erase_all else []
+            self._run(["write-flash", *erase, *arguments], "hard-reset", progress)
+
+    def holds(self, parts: Sequence[Part]) -> bool:
+        """Whether flash holds the parts; the chip stays in download mode. EsptoolError."""
+        with _files(parts) as arguments:
+            try:
+                self._run(["verify-flash", *arguments], "no-reset")
+            except _DiffersError:
+                return False
+            return True
+
+    def leave(self) -> None:
+        """Reset out of download mode, where the port can."""
+        if not self.by_hand:
+            self._run(["run"], "hard-reset")
+
+    def _run(self, arguments: list[str], after: str, progress: Progress | None = None) -> None:
+        before = "default-reset"
+        if self.by_hand:
+            before = after = "no-reset"
+        baud = self.board.tables["flash"].get("baud", _BAUD)
+        line = [*command(), "--chip", self.board.chip, "--port", self.url, "--baud", str(baud)]
+        line += ["--before", before, "--after", after, *arguments]
+        said: list[str] = []
+        try:
+            process = subprocess.Popen(
+                line,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                env=os.environ | {"PYTHONIOENCODING": "utf-8", "NO_COLOR": "1", "COLUMNS": "200"},
+            )
+        except OSError as error:
+            raise MisuseError(f"cannot run {line[0]}: {error.strerror} ({VARIABLE})") from error
+        with process:
+            assert process.stdout is not None
+            try:
+                for text in process.stdout:
+                    said.append(text.strip())
+                    found = _PERCENT.match(text)
+                    if found and progress:
+                        progress(float(found[2]))
+            except BaseException:
+                process.terminate()
+                raise
+        if process.returncode:
+            raise self._reason("\n".join(said))
+
+    def _reason(self, said: str) -> IkeletError:
+        """What esptool said, as one line that says what would do."""
+        if "No module named esptool" in said:
+            return MisuseError("esptool is not installed; get it with: pip install 'esptool>=5'")
+        if found := re.search(r"This chip is (\S+?), not (\S+?)\. Wrong", said):
+            return WrongChipError(
+                f"the chip at {self.url} is {found[1]}, but {self.board.name} has {found[2]}"
+            )
+        if "digest mismatch" in said or "Verification failed" in said:
+            return _DiffersError(f"flash at {self.url} reads back differently")
+        for pattern, reason in _REASONS:
+            if re.search(pattern, said, re.IGNORECASE):
+                return EsptoolError(reason.format(url=self.url, hint=self._hint()))
+        lines = [line for line in said.splitlines() if line] or ["it said nothing"]
+        fatal = [line for line in lines if "error" in line.lower()] or lines
+        return EsptoolError(f"esptool failed at {self.url}: {fatal[-1]}")
+
+    def _hint(self) -> str:
+        if self.url.startswith("socket://"):
+            return "start its download mode first: no reset line goes over a socket"
+        if self.by_hand:
+            return "hold its boot pin (GPIO 0) to GND while you switch it on"
+        return "hold BOOT while you press RESET, and try again"
+
+
+# In this order: what esptool says -> what the user is told.
+_REASONS = (
+    (r"permission denied", "no permission to use {url}"),
+    (r"access is denied|resource busy|device or resource", "{url} is in use by another program"),
+    (r"no such file|cannot find the file|filenotfound", "there is no port {url}"),
+    (
+        r"multiple access on port|input/output error|errno 5\b|errno 6\b|device not configured|"
+        r"stopped responding|data stream stopped|write timeout|clearcommerror|writefile failed|"
+        r"getoverlappedresult|serial exception|connection reset|broken pipe|timed out waiting",
+        "the connection to {url} broke off: is the cable in? Nothing is lost for good: flash again",
+    ),
+    (
+        r"failed to connect|no serial data",
+        "no chip answers at {url}: is it the right port? If so, {hint}",
+    ),
+    (r"could not open", "cannot open {url}"),
+)
+
+
+class _DiffersError(EsptoolError):
+    """Flash does not hold what it should."""
+
+
+@contextmanager
+def _files(parts: Sequence[Part]) -> Iterator[list[str]]:
+    """The parts as files: esptool's arguments, address and file by turns."""
+    with tempfile.TemporaryDirectory(prefix="ikelet-flash-") as folder:
+        arguments = []
+        for address, content in parts:
+            file = Path(folder) / f"{address:x}.bin"
+            file.write_bytes(content)
+            arguments += [hex(address), str(file)]
+        yield arguments
