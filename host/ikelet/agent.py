@@ -63,7 +63,7 @@ class Agent:
     def __init__(
         self, board: Board, config: Config, on_event: Callable[[Event], None] | None = None
     ) -> None:
-        self.board = board
+        self.board = board = boards.fitted(board)
         self.config = config
         self._on_event = on_event
         files = build.files(board) | {"config.json": json.dumps(config.board).encode()}

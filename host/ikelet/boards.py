@@ -114,3 +114,9 @@ def usable(board: Board) -> str:
         return runner(board).usable(board)
     except ModuleNotFoundError as error:
         return f"needs Python's module {error.name}, which this platform does not have"
+
+
+def fitted(board: Board) -> Board:
+    """The board as it is here: an emulator may lack what the board's file has."""
+    fit = getattr(runner(board), "fitted", None)
+    return cast(Board, fit(board)) if fit else board
