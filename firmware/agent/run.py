@@ -70,7 +70,7 @@ class Agent:
             boot.boot(self, self.path)
         except boot.Fatal as fatal:
             self.fatal = fatal.args
-        boot.unload()
+        boot.unload("agent.config", "agent.store", "agent.net", "hal.selftest", "agent.boot")
         if self.fatal:
             code, reason = self.fatal
             self.event({"event": "fatal", "code": code, "reason": reason})

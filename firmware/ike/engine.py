@@ -96,6 +96,8 @@ class Engine:
             self._drop(sa, drop.args[0], path)
         except HalError:
             self._drop(sa, "no-crypto-engine", path)
+        except MemoryError:
+            self._drop(sa, "no-memory", path)
 
     def _lookup(self, header, path):
         """The SA that a message's cookies and path name, or None."""
@@ -201,7 +203,10 @@ class Engine:
             sa.tick(now)
         for sa in self.sas:
             if sa.wants_derive():
-                sa.derive()
+                try:
+                    sa.derive()
+                except (HalError, MemoryError) as error:
+                    sa.fail("no-crypto-engine", "the shared secret cannot be made: %r" % error)
                 return True
         return False
 

@@ -529,3 +529,28 @@ def test_events_are_bounded():
         pair.r.event("filler")
     assert len(pair.r.take_events()) == engine_module._MAX_EVENTS
     assert pair.r.drops.by_reason == {"too-short": 500}
+
+
+def test_an_engine_that_fails_costs_one_exchange_at_most():
+    """Neither a HAL without engines nor a full heap gets out of receive() or poll()."""
+    from hal import HalError
+
+    for error, reason in ((HalError("none"), "no-crypto-engine"), (MemoryError(), "no-memory")):
+
+        class Failing:
+            def __getattr__(self, name, error=error):
+                raise error
+
+        pair, message = first_message()
+        working, pair.r.hal = pair.r.hal, Failing()
+        pair.give("r", message)
+        assert pair.r.drops.by_reason == {reason: 1}
+        pair.r.hal = working
+        pair.settle(0)
+        pair.pending = [("i", message)]
+        pair.settle(3)
+        pair.r.hal = Failing()
+        assert pair.r.poll(0)
+        assert pair.r.sas == []
+        pair.collect("r")
+        assert pair.last("r", "failed")["code"] == "no-crypto-engine"
