@@ -15,8 +15,10 @@ LINKS = ("udp", "uart")
 ENGINES = ("mpi", "mbed", "software")
 TABLES = ("emulator", "flash", "nic", "reset")
 RESETS = ("dtr-rts", "usb", "manual")
-RMII = ("PHY_LAN8710", "PHY_LAN8720", "PHY_IP101", "PHY_RTL8201", "PHY_DP83848", "PHY_KSZ8041")
-RMII += ("PHY_KSZ8081", "PHY_GENERIC")
+RMII = (
+    *("PHY_LAN8710", "PHY_LAN8720", "PHY_IP101", "PHY_RTL8201"),
+    *("PHY_DP83848", "PHY_KSZ8041", "PHY_KSZ8081", "PHY_GENERIC"),
+)
 SPI = ("PHY_W5500", "PHY_DM9051", "PHY_KSZ8851SNL")
 
 Check = Callable[[Any, Chip | None], bool]
@@ -98,11 +100,11 @@ _TABLES: dict[str, dict[str, Rule]] = {
         "phy_addr": _whole(0, 31, "the PHY's address"),
         "ref_clk_mode": _choice("IN", "OUT"),
         "spi": (lambda value, _: isinstance(value, dict), "a table with id, sck, mosi and miso"),
-        **{name: _PIN for name in _PINS[:7]},
+        **dict.fromkeys(_PINS[:7], _PIN),
     },
     "nic.spi": {
         "id": _whole(1, 2, "the number of the SPI bus"),
-        **{name: _PIN for name in _PINS[7:]},
+        **dict.fromkeys(_PINS[7:], _PIN),
     },
     "reset": {"method": _choice(*RESETS)},
 }

@@ -2,11 +2,12 @@
 
 import difflib
 import importlib
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from ikelet import boardcheck, resources
 from ikelet.errors import MisuseError
@@ -65,6 +66,14 @@ class Running(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+@runtime_checkable
+class Restartable(Protocol):
+    """A running board whose reset ends it."""
+
+    def restart(self) -> None:
+        """Start it anew with the flash as it is; `url` may have changed."""
+
+
 class Runner(Protocol):
     """The module that a board file names as its `runner`."""
 
@@ -110,6 +119,8 @@ def runner(board: Board) -> Runner:
 
 def usable(board: Board) -> str:
     """Why the board cannot be used here and how to get what is missing; "" when it can."""
+    if board.kind == "qemu" and not sys.platform.startswith("linux"):
+        return "emulated on Linux only"
     try:
         return runner(board).usable(board)
     except ModuleNotFoundError as error:

@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
-from ikelet import __version__, boards
-from ikelet.errors import IkeletError, MisuseError
+from ikelet import __version__, boards, cli_device, ports
+from ikelet.errors import IkeletError
 from ikelet.show import JsonShow, Show, TextShow
+from ikelet.terminal import complain, configuration
 
 _TIMEOUT = click.FloatRange(min=0.1)
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
@@ -41,6 +42,8 @@ def ikelet() -> None:
       ikelet demo --peer strongswan         the same with strongSwan's charon
       ikelet up branch.toml --board unix    bring a configured agent up
       ikelet boards                         what can be used here, and what is missing
+      ikelet flash --board B --port P       MicroPython and the agent onto a real board
+      ikelet provision branch.toml --port P its configuration
     """
 
 
@@ -109,7 +112,7 @@ def up(
     """
     from ikelet import up as it
 
-    given = _configuration(config, allow_weak_psk)
+    given = configuration(config, allow_weak_psk)
     name = it.choose_peer(given, peer_name)
     with _show(as_json) as show:
         outcome = it.run(boards.find(board_name), given, name, timeout, hold, show)
@@ -121,57 +124,26 @@ def up(
 def list_boards(as_json: bool) -> int:
     """List every board, and why it is or is not usable here."""
     rows = [(board, boards.usable(board)) for board in boards.load_all().values()]
+    width = max(len(board.name) for board, _ in rows)
     for board, why in rows:
         if as_json:
             row = {"name": board.name, "title": board.title, "kind": board.kind}
             print(json.dumps({"event": "board", **row, "usable": not why, "reason": why}))
             continue
         mark, colour = ("no ", "red") if why else ("yes", "green")
-        click.echo(f"{board.name:<14} {click.style(mark, fg=colour)}  {board.title}")
+        click.echo(f"{board.name:<{width}}  {click.style(mark, fg=colour)}  {board.title}")
         if why:
-            click.echo(f"{'':<14}      {why}")
+            click.echo(f"{'':<{width}}       {why}")
+    for name, what in ports.present():
+        if as_json:
+            print(json.dumps({"event": "port", "name": name, "title": what}))
+        else:
+            click.echo(f"{name}: {what}")
     return 0
 
 
-@ikelet.command()
-@click.option("--port", "url", help="A serial device or a URL such as socket://host:port.")
-@click.option("--board", "board_name", help="Boot this board with CONFIG, and ask it.")
-@click.argument("config", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--allow-weak-psk", is_flag=True, help="For a lab: accept a key that can be guessed."
-)
-def status(
-    url: str | None, board_name: str | None, config: Path | None, allow_weak_psk: bool
-) -> int:
-    """Print an agent's status as JSON: peers, engines, self-test, drops, heap.
-
-    \b
-    Examples:
-      ikelet status --port /dev/ttyUSB0
-      ikelet status --board unix branch.toml
-    """
-    from ikelet import status as it
-
-    if (url is None) == (board_name is None):
-        raise MisuseError("say where the agent is: --port PORT, or --board BOARD CONFIG")
-    if url is not None:
-        answer = it.of_port(url)
-    else:
-        if config is None:
-            raise MisuseError("--board boots a board and needs a CONFIG for it")
-        assert board_name is not None
-        answer = it.of_board(boards.find(board_name), _configuration(config, allow_weak_psk))
-    click.echo(json.dumps(answer, indent=2))
-    return 0
-
-
-def _configuration(path: Path, allow_weak_psk: bool) -> Any:
-    from ikelet import config
-
-    given = config.load(path, allow_weak_psk=allow_weak_psk)
-    for warning in given.warnings:
-        _complain(f"warning: {warning}")
-    return given
+for _command in cli_device.COMMANDS:
+    ikelet.add_command(_command)
 
 
 @contextlib.contextmanager
@@ -192,13 +164,8 @@ def _end(show: Show, result: dict[str, Any]) -> int:
     show.result(result)
     if result["established"]:
         return 0
-    _complain(result["reason"])
+    complain(result["reason"])
     return 1
-
-
-def _complain(message: str) -> None:
-    for line in message.splitlines():
-        click.echo(f"ikelet: {line}", err=True)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
@@ -215,13 +182,13 @@ def main() -> None:
     try:
         sys.exit(ikelet.main(standalone_mode=False))
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted")
+        complain("interrupted")
         sys.exit(130)
     except click.ClickException as error:
-        _complain(error.format_message())
+        complain(error.format_message())
         sys.exit(2)
     except IkeletError as error:
-        _complain(str(error))
+        complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output has gone, as in `ikelet ... | head`.

@@ -47,9 +47,7 @@ class Esptool:
     def __init__(self, board: Board, url: str) -> None:
         self.board = board
         self.url = url
-        self.by_hand = url.startswith("socket://") or (
-            board.tables["reset"]["method"] == "manual"
-        )
+        self.by_hand = url.startswith("socket://") or (board.tables["reset"]["method"] == "manual")
 
     def write(self, parts: Sequence[Part], *, erase_all: bool, progress: Progress) -> None:
         """Write, and read the hash of each part back; EsptoolError."""
@@ -118,12 +116,13 @@ class Esptool:
             return _DiffersError(f"flash at {self.url} reads back differently")
         for pattern, reason in _REASONS:
             if re.search(pattern, said, re.IGNORECASE):
-                return EsptoolError(reason.format(url=self.url, hint=self._hint()))
+                return EsptoolError(reason.format(url=self.url, hint=self.hint()))
         lines = [line for line in said.splitlines() if line] or ["it said nothing"]
         fatal = [line for line in lines if "error" in line.lower()] or lines
         return EsptoolError(f"esptool failed at {self.url}: {fatal[-1]}")
 
-    def _hint(self) -> str:
+    def hint(self) -> str:
+        """How somebody gets the board to listen to esptool."""
         if self.url.startswith("socket://"):
             return "start its download mode first: no reset line goes over a socket"
         if self.by_hand:
@@ -131,22 +130,25 @@ class Esptool:
         return "hold BOOT while you press RESET, and try again"
 
 
+_BROKEN = (
+    "multiple access on port|input/output error|errno [56]\\b|device not configured|timed out|"
+    "stopped responding|data stream stopped|write timeout|clearcommerror|writefile failed|"
+    "getoverlappedresult|serial exception|connection reset|broken pipe"
+)
 # In this order: what esptool says -> what the user is told.
 _REASONS = (
-    (r"permission denied", "no permission to use {url}"),
-    (r"access is denied|resource busy|device or resource", "{url} is in use by another program"),
-    (r"no such file|cannot find the file|filenotfound", "there is no port {url}"),
+    ("permission denied", "no permission to use {url}"),
+    ("access is denied|resource busy", "{url} is in use by another program"),
+    ("no such file|cannot find the file|filenotfound", "there is no port {url}"),
     (
-        r"multiple access on port|input/output error|errno 5\b|errno 6\b|device not configured|"
-        r"stopped responding|data stream stopped|write timeout|clearcommerror|writefile failed|"
-        r"getoverlappedresult|serial exception|connection reset|broken pipe|timed out waiting",
-        "the connection to {url} broke off: is the cable in? Nothing is lost for good: flash again",
+        _BROKEN,
+        "the connection to {url} broke off: is the cable in? Just flash again",
     ),
     (
-        r"failed to connect|no serial data",
+        "failed to connect|no serial data",
         "no chip answers at {url}: is it the right port? If so, {hint}",
     ),
-    (r"could not open", "cannot open {url}"),
+    ("could not open", "cannot open {url}"),
 )
 
 

@@ -6,6 +6,7 @@ rfc2217://host:port.
 
 import select
 import socket
+import time
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -60,6 +61,20 @@ class SerialLink:
             raise LinkError(f"{self.url}: the board does not read") from error
         except (serial.SerialException, OSError) as error:
             raise LinkError(f"{self.url} is gone: {_reason(error)}") from error
+
+    def lines(self, *, dtr: bool, rts: bool) -> None:
+        """Set the two lines that ESP boards reset by: RTS alone is reset, DTR alone pulls the boot
+        pin low, both together do nothing."""
+        try:
+            self._port.dtr, self._port.rts = dtr, rts
+        except (serial.SerialException, OSError) as error:
+            raise LinkError(f"{self.url} is gone: {_reason(error)}") from error
+
+    def boot_strapped(self) -> None:
+        """Reset the chip; pull the boot pin low once its ROM has looked at it, until lines()."""
+        for dtr, rts, seconds in ((False, True, 0.1), (False, False, 0.1), (True, False, 0.0)):
+            self.lines(dtr=dtr, rts=rts)
+            time.sleep(seconds)
 
     def close(self) -> None:
         self._port.close()

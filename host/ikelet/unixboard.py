@@ -89,13 +89,7 @@ class UnixBoard:
         self._slave = -1
         try:
             _write(self.flash, files)
-            master, self._slave = os.openpty()
-            tty.setraw(self._slave)
-            self.url = os.ttyname(self._slave)
-            try:
-                self._process = self._spawn(master)
-            finally:
-                os.close(master)
+            self._power_on()
         except BaseException:
             self.stop()
             raise
@@ -103,6 +97,22 @@ class UnixBoard:
     @property
     def pid(self) -> int:
         return self._process.pid if self._process else 0
+
+    def restart(self) -> None:
+        """Start the interpreter again after its reset, which ends it. The flash is as it was; the
+        serial line is a new one, at a new `url`."""
+        if self._slave >= 0:
+            os.close(self._slave)
+        self._power_on()
+
+    def _power_on(self) -> None:
+        master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.url = os.ttyname(self._slave)
+        try:
+            self._process = self._spawn(master)
+        finally:
+            os.close(master)
 
     def _spawn(self, master: int) -> subprocess.Popen[bytes]:
         command = [interpreter(), "-X", f"heapsize={self.board.heap}", "main.py"]

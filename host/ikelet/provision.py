@@ -1,0 +1,59 @@
+"""`ikelet provision`: a configuration onto a board, which comes up with it or says why not.
+
+The board writes it so that power lost at any moment leaves the old one or the new one; see
+firmware/agent/store.py.
+"""
+
+from typing import Any
+
+from ikelet.boards import Board
+from ikelet.config import Config
+from ikelet.console import ConsoleError
+from ikelet.device import Device, send_configuration
+from ikelet.errors import IkeletError, MisuseError
+from ikelet.progress import Progress
+
+_PLAIN = (
+    "the flash of this board is not encrypted: whoever holds the board can read its keys "
+    "(docs/devices.md tells what to do)"
+)
+_UNKNOWN = (
+    "it is not known whether the flash of this board is encrypted; if it is not, whoever holds "
+    "the board can read its keys"
+)
+
+
+class ProvisionError(IkeletError):
+    """The board did not take the configuration, or does not run with it."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def run(device: Device, config: Config, board: Board | None, progress: Progress) -> dict[str, Any]:
+    """Provision the board behind `device`; its `boot` event. ProvisionError has its reason."""
+    there = device.status.get("board")
+    if board is not None and there != board.name:
+        raise MisuseError(f"the board at {device.url} is {there}, not {board.name}")
+    if device.status.get("code") == "provisioning-lost":
+        progress.warn("the keys of this board were lost from its NVS; it is provisioned anew")
+    encrypted = device.status.get("flash_encrypted")
+    if not encrypted:
+        progress.warn(_UNKNOWN if encrypted is None else _PLAIN)
+    progress.say(f"sending the configuration of {config.board['device']['name']}")
+    try:
+        send_configuration(device, config.board)
+    except ConsoleError as error:
+        raise ProvisionError(f"the board refused the configuration: {error}", "refused") from error
+    progress.say("restarting the board")
+    event = device.restart()
+    if event["event"] == "fatal":
+        raise ProvisionError(
+            f"the board has the configuration, but cannot run: {event.get('reason')}",
+            str(event.get("code")),
+        )
+    expected = config.board["device"]["name"]
+    if event.get("device") != expected:
+        raise ProvisionError(f"the board came back as {event.get('device')}, not as {expected}")
+    return event

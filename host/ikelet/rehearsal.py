@@ -1,0 +1,32 @@
+"""An emulated board without a configuration, to be provisioned as a real one would be."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from ikelet import boards, build, links
+from ikelet.boards import Board, Restartable, Running
+from ikelet.device import DEADLINE, Device
+from ikelet.links import Link
+
+
+@contextlib.contextmanager
+def blank(board: Board) -> Iterator[Device]:
+    """A board with the agent on it and nothing else; it is gone afterwards."""
+    with (
+        boards.runner(board).start(board, build.files(board)) as running,
+        Device(
+            running.url, deadline=DEADLINE * board.slowness, reopen=lambda: _reopened(running)
+        ) as device,
+    ):
+        yield device
+
+
+def _reopened(running: Running) -> Link:
+    """The board's line after a reset; a process that ended with it is started anew."""
+    deadline = time.monotonic() + 2
+    while not running.ended() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if running.ended() and isinstance(running, Restartable):
+        running.restart()
+    return links.open_link(running.url)
