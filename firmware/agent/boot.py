@@ -3,8 +3,8 @@
 import gc
 import sys
 
-# What stays, in the order of dependence. It is loaded before anything that goes again, with a
-# collection after each: what is freed later is then one piece, where a 4096-bit product still fits.
+# What stays, in the order of dependence. It is loaded before anything that goes again, and with a
+# collection after each: what is freed later is then one piece, and large numbers fit into it.
 _RESIDENT = (
     "hal",
     "ike.registry",

@@ -29,18 +29,23 @@ class Console:
 
     def feed(self, data):
         """Bytes from the serial line; each whole line is answered."""
-        for byte in data:
-            if byte in b"\r\n":
-                line, self._line = self._line, bytearray()
-                overlong, self._overlong = self._overlong, False
-                if overlong:
-                    self._error(None, _PARSE_ERROR, "line longer than 4096 bytes")
-                elif line:
-                    self._answer(line)
-            elif len(self._line) == _MAX_LINE:
-                self._overlong = True
-            else:
-                self._line.append(byte)
+        *lines, rest = bytes(data).split(b"\n")
+        for line in lines:
+            self._keep(line)
+            whole, self._line = self._line, bytearray()
+            overlong, self._overlong = self._overlong, False
+            if overlong:
+                self._error(None, _PARSE_ERROR, "line longer than 4096 bytes")
+            elif whole:
+                self._answer(whole)
+        self._keep(rest)
+
+    def _keep(self, part):
+        if len(self._line) + len(part) > _MAX_LINE + 1:  # a carriage return may come on top
+            self._overlong = True
+            self._line = bytearray()
+        elif not self._overlong:
+            self._line.extend(part)
 
     def notify(self, method, params):
         """A notification to the host."""
@@ -51,7 +56,7 @@ class Console:
         if start < 0:
             return
         try:
-            request = json.loads(line[start:].decode())
+            request = json.loads(line[start:].decode().strip())
             name = request["method"]
             params = request.get("params") or {}
             number = request.get("id")

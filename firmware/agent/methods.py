@@ -83,14 +83,15 @@ def counters(agent):
         "engine_failures": agent.hal.failures,
         "drops": drops,
         "send_failures": agent.link.send_failures,
-        "heap": heap(agent),
+        "heap": heap(),
     }
 
 
-def heap(agent):
-    """Bytes: live after a collection, and the most ever seen in use, garbage included."""
+def heap():
+    """Bytes: in use at this moment, garbage included, and after a collection."""
+    before = gc.mem_alloc()
     gc.collect()
-    return {"free": gc.mem_free(), "used": gc.mem_alloc(), "high_water": agent.high_water}
+    return {"free": gc.mem_free(), "used": gc.mem_alloc(), "with_garbage": before}
 
 
 def up(agent, params):

@@ -53,7 +53,6 @@ class Agent:
         self.fatal = None  # (code, reason) where the agent cannot run
         self.proven = {}  # "op/what": {engine: "ok" or a code}
         self.received = ""  # a configuration on its way in
-        self.high_water = 0
         self.last_crash = self._last_crash()
         self._watchdog = None
         self._retry = {}  # peer name: when to initiate again, None while it is up
@@ -148,9 +147,6 @@ class Agent:
 
     def flush(self):
         """Send and tell what the engine has for the network and for the host."""
-        used = gc.mem_alloc()
-        if used > self.high_water:
-            self.high_water = used
         for path, datagram in self.engine.take_datagrams():
             self.link.send(path, datagram)
         self.link.flush()
@@ -168,9 +164,6 @@ class Agent:
         """Tell the host; the HAL calls it too."""
         if "t_ms" not in event:
             event["t_ms"] = self.clock()
-        if event["event"] == "established":
-            event["engines"] = self.hal.counts
-            event["heap"] = methods.heap(self)
         self.console.notify("event", event)
 
     def _start_due(self):

@@ -107,16 +107,13 @@ class Hal:
         if name not in _BLOCK_SIZE:
             raise ValueError("unknown hash")
         size = _BLOCK_SIZE[name]
-        pad = bytearray(size)
         if len(key) > size:
             key = self.hash(name, key)
-        pad[: len(key)] = key
         # H(K xor opad, H(K xor ipad, text))
-        for i in range(size):
-            pad[i] ^= 0x36
+        pad = _pad(key, b"\x36" * size)
         inner = self.hash(name, pad, *parts)
-        for i in range(size):
-            pad[i] ^= 0x36 ^ 0x5C
+        wipe(pad)
+        pad = _pad(key, b"\x5c" * size)
         outer = bytearray(self.hash(name, pad, inner))
         wipe(pad)
         return outer
@@ -191,6 +188,14 @@ class Hal:
             self.on_event(
                 {"event": "engine", "engine": engine, "op": op, "what": what, "why": why}
             )
+
+
+def _pad(key, filling):
+    """The key, extended with zeros, XOR a block of the same byte; a bytearray, to be wiped."""
+    pad = bytearray(filling)
+    for i in range(len(key)):
+        pad[i] ^= key[i]
+    return pad
 
 
 def _count(table, row, column):

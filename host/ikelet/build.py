@@ -49,7 +49,9 @@ def sizes(shipped: Mapping[str, bytes]) -> dict[str, int]:
 
 def compiled(name: str, source: bytes) -> bytes:
     """The .mpy of one source file; from the cache where it was compiled before."""
-    key = hashlib.sha256(b"\0".join([_version().encode(), name.encode(), source])).hexdigest()
+    key = hashlib.sha256(
+        b"\0".join([_version().encode(), b"O3", name.encode(), source])
+    ).hexdigest()
     kept = cache_folder() / f"{key}.mpy"
     if not kept.exists():
         _keep(kept, _compile(name, source))
@@ -85,7 +87,9 @@ def _compile(name: str, source: bytes) -> bytes:
         there = Path(folder) / "source.py"
         there.write_bytes(source)
         made = there.with_suffix(".mpy")
-        command = [mpy_cross(), "-s", name, "-o", str(made), str(there)]
+        # -O3: without line numbers, which would take a tenth of the board's memory. No check of
+        # the firmware is an assert, so that nothing else goes.
+        command = [mpy_cross(), "-O3", "-s", name, "-o", str(made), str(there)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise BuildError(f"{name} does not compile: {done.stderr.strip().splitlines()[-1]}")

@@ -150,8 +150,6 @@ def _summary(result: Event) -> list[tuple[str, str]]:
         label = ""
     heap = result["heap"]
     lines.append(("heap", f"{_kb(heap['used'])} live, {_kb(heap['free'])} free"))
-    if heap.get("high_water"):
-        lines[-1] = ("heap", f"{lines[-1][1]}, {_kb(heap['high_water'])} at most")
     return lines
 
 
