@@ -18,8 +18,9 @@ NAMES = ("size", "heap", "instructions", "handshake")
 @click.command()
 @click.option("--only", "chosen", multiple=True, type=click.Choice(NAMES), help="Only this one.")
 @click.option("--rounds", default=20, show_default=True, help="Handshakes of each side.")
+@click.option("--verbose", is_flag=True, help="Keep what is being done on stderr, line by line.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Keep all figures there.")
-def main(chosen: tuple[str, ...], rounds: int, path: Path | None) -> None:
+def main(chosen: tuple[str, ...], rounds: int, verbose: bool, path: Path | None) -> None:
     """Measure handshake, heap, size and instructions; exit 1 where a limit is exceeded.
 
     What this machine cannot measure is skipped by name.
@@ -30,7 +31,7 @@ def main(chosen: tuple[str, ...], rounds: int, path: Path | None) -> None:
         benchmark = importlib.import_module(name)
         console.rule(f"[bold]{benchmark.TITLE}", align="left")
         try:
-            with _progress() as tell:
+            with _progress(verbose) as tell:
                 reports[name] = benchmark.run(rounds, tell)
         except UnavailableError as error:
             console.print(f"skipped: {error}\n")
@@ -44,11 +45,14 @@ def main(chosen: tuple[str, ...], rounds: int, path: Path | None) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Tell]:
+def _progress(verbose: bool) -> Iterator[Tell]:
     """A line on stderr that says what is being done; nothing where that is no terminal."""
-    errors = Console(stderr=True)
-    with errors.status("") as status:
-        yield lambda text: status.update(text)
+    errors = Console(stderr=True, highlight=False)
+    if verbose:
+        yield errors.print
+    else:
+        with errors.status("") as status:
+            yield status.update
 
 
 def _show(console: Console, report: Report) -> None:
