@@ -6,7 +6,6 @@ that ends: the PTY hangs up, and on Linux the kernel tells it too.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import shutil
@@ -16,17 +15,17 @@ import sys
 import tempfile
 import time
 import tty
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ikelet.boards import Board
 from ikelet.errors import MisuseError
+from ikelet.processes import die_with_parent
 
 VARIABLE = "IKELET_MICROPYTHON"
 _PREFIX = "ikelet-unix-"
 _FRESH = 60.0  # seconds in which a folder may not be locked yet
 _MPY_VERSION = 6
-_PR_SET_PDEATHSIG = 1
 
 
 class InterpreterMissingError(MisuseError):
@@ -125,7 +124,7 @@ class UnixBoard:
             env={"MICROPYPATH": ".frozen", "HOME": str(self.flash), "PATH": os.defpath},
             # Ctrl-C is the host's: the board first gets to tell its peer.
             start_new_session=True,
-            preexec_fn=_die_with_parent(),
+            preexec_fn=die_with_parent(),
         )
 
     def ended(self) -> str:
@@ -184,10 +183,3 @@ def _sweep() -> None:
             lock = _locked(folder)
             shutil.rmtree(folder, ignore_errors=True)
             os.close(lock)
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

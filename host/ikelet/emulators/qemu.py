@@ -1,6 +1,5 @@
 """A QEMU process with one serial line on a TCP port and a reset button. Linux only."""
 
-import ctypes
 import json
 import os
 import signal
@@ -11,18 +10,11 @@ from collections.abc import Sequence
 from typing import IO
 
 from ikelet.errors import IkeletError
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+from ikelet.processes import die_with_parent
 
 
 class QemuError(IkeletError):
     """QEMU did not start, or ended; the message carries what it said."""
-
-
-def _die_with_parent() -> None:
-    """Runs in the child: a killed harness leaves no emulator behind."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Qemu:
@@ -46,7 +38,7 @@ class Qemu:
                     stdout=self._log,
                     stderr=self._log,
                     pass_fds=[listener.fileno(), theirs.fileno(), *descriptors],
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=die_with_parent(),
                 )
         self._monitor.settimeout(10)
         self._negotiated = False
