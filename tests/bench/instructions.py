@@ -4,7 +4,8 @@ What is counted are the turns of the whole agent's loop, from the request `up` t
 `established`, in which there was something to do: reading and answering the console, the relay
 that stands in for a network here (JSON and base64), the engine, every event as JSON. Left out are
 the modexps, and collections of the heap that happen to fall into the exchange (those that the
-agent asks for itself are counted). It does not depend on this machine.
+agent asks for itself are counted). Both agents share a heap, and on a fuller heap every allocation
+takes a little longer. AES is software on this board. None of it depends on the machine.
 """
 
 import json
