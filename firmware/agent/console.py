@@ -60,7 +60,9 @@ class Console:
             name = request["method"]
             params = request.get("params") or {}
             number = request.get("id")
-        except (ValueError, KeyError, AttributeError, TypeError, UnicodeError):
+            if number is not None and not isinstance(number, (int, str)):
+                raise ValueError
+        except (ValueError, KeyError, AttributeError, TypeError, UnicodeError, RuntimeError):
             return self._error(None, _PARSE_ERROR, "not a JSON-RPC request")
         method = self._methods.get(name) if isinstance(name, str) else None
         if method is None:

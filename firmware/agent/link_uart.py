@@ -43,6 +43,8 @@ class Link:
             _, _, address, port = params["path"]
         except (KeyError, ValueError, TypeError):
             raise Refused("udp wants path and data")
+        if not isinstance(address, str) or not isinstance(port, int):
+            raise Refused("udp wants an address and a port")
         if len(self._waiting) >= _MAX_WAITING:
             raise Refused("busy")
         if datagram:

@@ -96,13 +96,19 @@ def heap():
 
 def up(agent, params):
     _known(agent, params)
-    agent.engine.initiate(params["peer"], agent.clock())
+    from hal import HalError
+
+    agent.wanted(params["peer"], True)
+    try:
+        agent.engine.initiate(params["peer"], agent.clock())
+    except HalError as error:
+        raise Refused(str(error))
     return {"ok": True}
 
 
 def down(agent, params):
     _known(agent, params)
-    agent.forget(params["peer"])
+    agent.wanted(params["peer"], False)
     ended = agent.engine.terminate(params["peer"])
     agent.flush()
     return {"ok": True, "ended": ended}
@@ -162,4 +168,5 @@ def reset(agent, params):
         if agent.config and not agent.config["device"]["development"]:
             raise Refused("the prompt is for development mode; or hold the boot button at boot")
         raise KeyboardInterrupt  # what Ctrl-C does
+    agent.take_down()
     agent.port.reset()

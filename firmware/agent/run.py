@@ -10,6 +10,7 @@ from agent.console import Console
 _MAX_WAIT_MS = 1000
 _BURST = 8  # datagrams taken before the others get their turn; lwIP queues 6
 _RETRY_MS = 10000
+_MAX_STARVED = 100  # turns in a row without memory
 _CRASH_FILE = "crash.txt"
 
 
@@ -114,12 +115,30 @@ class Agent:
     def run(self):
         """Serve for ever. Ctrl-C ends it in development mode only: that leaves the prompt, while
         SystemExit would boot the ESP32 port anew."""
+        starved = 0
         while True:
             try:
                 self.turn()
+                starved = 0
+            except MemoryError:
+                # What it was about is dropped; a board that never gets out of it crashes, and
+                # begins anew.
+                starved += 1
+                if self.engine is None or starved > _MAX_STARVED:
+                    raise
+                gc.collect()
+                self.engine.drops.count("no-memory")
             except KeyboardInterrupt:
                 if self.config is None or self.config["device"]["development"]:
+                    self.take_down()
                     return
+
+    def take_down(self):
+        """End every SA, and tell the peers, before the agent goes."""
+        if self.engine:
+            for peer in self.engine.peers:
+                self.engine.terminate(peer.name)
+            self.flush()
 
     def turn(self):
         """Once around: serial line, network, timers; sleeps where there is nothing to do."""
@@ -151,14 +170,14 @@ class Agent:
             self.link.send(path, datagram)
         self.link.flush()
         for event in self.engine.take_events():
-            name = event["event"]
-            if name in ("failed", "deleted") and event["peer"] in self._retry:
-                self._retry[event["peer"]] = self.clock() + _RETRY_MS
             self.event(event)
 
-    def forget(self, peer):
-        """Do not initiate to a peer again by ourselves."""
-        self._retry.pop(peer, None)
+    def wanted(self, peer, wanted):
+        """Whether to initiate to a peer again, by ourselves, when its SA has gone."""
+        if not wanted:
+            self._retry.pop(peer, None)
+        elif self.board.get("autostart"):
+            self._retry[peer] = None
 
     def event(self, event):
         """Tell the host; the HAL calls it too."""
@@ -169,7 +188,11 @@ class Agent:
     def _start_due(self):
         now = self.clock()
         for name, due in self._retry.items():
-            if due is not None and now >= due:
+            if self.engine.find(name):
+                self._retry[name] = None
+            elif due is None:
+                self._retry[name] = now + _RETRY_MS
+            elif now >= due:
                 self._retry[name] = None
                 self.engine.initiate(name, now)
 

@@ -147,10 +147,11 @@ class Hal:
         globals().pop("selftest", None)
         try:
             selftest.check(engine, op, what)
-        except EngineError as error:
+        except (EngineError, MemoryError) as error:
+            why = error.code if isinstance(error, EngineError) else "no-memory"
             self._standing[engine.name, op, what] = _STRUCK_OFF
-            self._report(engine.name, op, what, error.code)
-            return error.code
+            self._report(engine.name, op, what, why)
+            return why
         self._standing[engine.name, op, what] = 0
         return None
 

@@ -12,10 +12,10 @@ from ike.exchange import Drops
 from ike.mainmode import Sa, WrongIdentity
 from ike.wire import Drop
 
-_MAX_SAS = 24
 _MAX_HALF_OPEN_PER_PEER = 4
 _MAX_EVENTS = 48
 _NOTIFY_INTERVAL_MS = 1000
+_LASTING = ("established", "failed", "deleted")  # events that find a place in a full queue
 _NO_HINT = ("duplicate", "unauthenticated-informational")  # say nothing about why it fails
 
 
@@ -137,7 +137,6 @@ class Engine:
         if peer.role != "responder":
             raise Drop("not-responder")
         digest = self._digest(datagram)
-        half_open = 0
         for sa in self.sas:
             if sa.initiator or sa.path[2:] != path[2:]:
                 continue
@@ -148,11 +147,7 @@ class Engine:
                     raise Drop("cookie-in-use")
                 sa.repeat()
                 raise Drop("duplicate")
-            half_open += sa.state != "ESTABLISHED"
-        if half_open >= _MAX_HALF_OPEN_PER_PEER:
-            raise Drop("too-many-half-open")
-        if len(self.sas) >= _MAX_SAS:
-            raise Drop("table-full")
+        self._make_room(peer)
         sa = Sa(self, peer, path, False, header.cky_i, self._cookie(path, now), now)
         try:
             sa.receive(header, datagram, digest, now)
@@ -160,6 +155,23 @@ class Engine:
             self._answer_error(header, drop.args[0], len(datagram), path, now)
             raise
         self.sas.append(sa)
+
+    def _make_room(self, peer):
+        """Every peer has so many places for exchanges that others began in its name; the oldest
+        of those that have not come further than message 2 makes room for a newer one."""
+        exchanges = [
+            sa
+            for sa in self.sas
+            if sa.peer is peer and not sa.initiator and sa.state != "ESTABLISHED"
+        ]
+        if len(exchanges) < _MAX_HALF_OPEN_PER_PEER:
+            return
+        for sa in exchanges:
+            if sa.state == "MAIN_R1":
+                self.drops.count("half-open-replaced")
+                self.abandoned(sa)
+                return
+        raise Drop("too-many-half-open")
 
     def _answer_to_first(self, sa, header, datagram, digest, now):
         """Message 2, as initiator: the responder's cookie is taken only with a valid answer."""
@@ -174,7 +186,9 @@ class Engine:
         try:
             sa.receive(header, datagram, digest, now)
         except WrongIdentity as wrong:
-            informational.notify(self, sa, R.INVALID_ID_INFORMATION)
+            self._tell(informational.notify, sa, R.INVALID_ID_INFORMATION)
+            if sa.initiator:  # the responder has an SA already
+                self._tell(informational.delete, sa)
             expected = policy.describe_identity(sa.peer.remote_id)
             sa.fail(
                 "wrong-identity",
@@ -219,7 +233,10 @@ class Engine:
         group = self.peers[0].suites[0].group
         if group in self._pairs:
             return False
-        self._pairs[group] = self._make_pair(group)
+        try:
+            self._pairs[group] = self._make_pair(group)
+        except (HalError, MemoryError):
+            self._pairs[group] = None  # the exchange that needs one will try again, and say so
         return True
 
     def deadline(self):
@@ -255,14 +272,11 @@ class Engine:
     def event(self, name, **data):
         data["event"] = name
         data["t_ms"] = self.clock()
-        if len(self._events) < _MAX_EVENTS:
+        if len(self._events) < _MAX_EVENTS or name in _LASTING:
             self._events.append(data)
 
     def established(self, sa):
         self.last_failure.pop(sa.peer.name, None)
-        for other in list(self.sas):
-            if other is not sa and other.peer is sa.peer and other.state == "ESTABLISHED":
-                self._delete(other, "us")
         self.event(
             "established",
             peer=sa.peer.name,
@@ -273,11 +287,20 @@ class Engine:
             lifetime=sa.lifetime,
             timings_ms={"total": self.clock() - sa.started, "modexp": sa.modexp_ms},
         )
+        for other in list(self.sas):
+            if other is not sa and other.peer is sa.peer and other.state == "ESTABLISHED":
+                self._delete(other, "us")
 
     def failed(self, sa, code, reason):
         self.sas.remove(sa)
-        self.last_failure[sa.peer.name] = (code, reason)
+        if self.find(sa.peer.name) is None:
+            self.last_failure[sa.peer.name] = (code, reason)
         self.event("failed", peer=sa.peer.name, code=code, reason=reason)
+
+    def abandoned(self, sa):
+        """An exchange that somebody began in a peer's name and did not go on with."""
+        self.sas.remove(sa)
+        sa.discard()
 
     def expired(self, sa):
         self._delete(sa, "lifetime")
@@ -289,8 +312,15 @@ class Engine:
 
     def _delete(self, sa, by):
         if sa.state == "ESTABLISHED":
-            informational.delete(self, sa)
+            self._tell(informational.delete, sa)
         self.deleted(sa, by)
+
+    def _tell(self, function, sa, *arguments):
+        """Send an informational message if the crypto can; what it tells happens in any case."""
+        try:
+            function(self, sa, *arguments)
+        except (HalError, MemoryError):
+            self.drops.count("informational-not-sent")
 
     # --- the rest -------------------------------------------------------------------------------
 

@@ -68,6 +68,7 @@ def _unauthenticated(engine, sa, header, datagram):
             name, _ = _parse_notify(body)
             sa.hint = "the peer says %s, not authenticated" % name
             engine.event("notify", peer=sa.peer.name, type=name, authenticated=False)
+            return
 
 
 def _parse_notify(body):

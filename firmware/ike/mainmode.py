@@ -58,7 +58,6 @@ _GIVEN_UP = {
     "MAIN_I1": ("no-answer", "no answer to message 1"),
     "MAIN_I2": ("no-answer", "no answer to message 3"),
     "MAIN_I3": ("no-answer", "no valid answer to message 5: do the pre-shared keys differ?"),
-    "MAIN_R1": ("timeout", "the peer did not go on after message 2"),
     "MAIN_R2": ("timeout", "no valid message 5 came: do the pre-shared keys differ?"),
 }
 
@@ -146,11 +145,17 @@ class Sa:
             self.iv = last
         self.replay.accept(digest)
         self.hint = ""
-        names = [R.PAYLOAD_NAMES[kind] for kind, _, _ in found]
+        names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
         self._report("in", number, header.length, names, carries)
         self._enter(following)
-        if reply:
-            self._send(number + 1, reply, answer)
+        if not self.initiator:
+            self.expires = self.engine.clock() + HALF_OPEN_MS
+        try:
+            if reply:
+                self._send(number + 1, reply, answer)
+        except (_hal.HalError, MemoryError) as error:  # there is no way back into the state before
+            self.fail("no-crypto-engine", "message %d cannot be made: %r" % (number + 1, error))
+            return
         if following == "ESTABLISHED":
             self._established(now)
 
@@ -173,7 +178,7 @@ class Sa:
 
         The responder does it after message 4 is on its way, while the peer does the same.
         """
-        if self.x is None or self.g_xi is None or self.g_xr is None or self.skeyid is not None:
+        if self.x is None or self.g_xi is None or self.g_xr is None:
             return
         hal = self.engine.hal
         suite = self.suite
@@ -181,15 +186,23 @@ class Sa:
         theirs = self.g_xr if self.initiator else self.g_xi
         g_xy = hal.modexp(theirs, self.x, groups.prime(suite.group))
         self.modexp_ms = self.engine.clock() - began
-        self.skeyid = keys.skeyid_psk(hal, suite, self.peer.psk, self.ni_b, self.nr_b)
-        self.skeyid_d, self.skeyid_a, skeyid_e = keys.skeyid_family(
-            hal, suite, self.skeyid, g_xy, self.cky_i, self.cky_r
+        skeyid = keys.skeyid_psk(hal, suite, self.peer.psk, self.ni_b, self.nr_b)
+        skeyid_d, skeyid_a, skeyid_e = keys.skeyid_family(
+            hal, suite, skeyid, g_xy, self.cky_i, self.cky_r
         )
-        self.ka = keys.cipher_key(hal, suite, skeyid_e)
+        ka = keys.cipher_key(hal, suite, skeyid_e)
+        iv = keys.phase1_iv(hal, suite, self.g_xi, self.g_xr)
         for secret in (g_xy, skeyid_e, self.x):
             _hal.wipe(secret)
+        # All of it or nothing: an engine may have failed on the way here.
         self.x = None
-        self.iv = keys.phase1_iv(hal, suite, self.g_xi, self.g_xr)
+        self.skeyid, self.skeyid_d, self.skeyid_a, self.ka, self.iv = (
+            skeyid,
+            skeyid_d,
+            skeyid_a,
+            ka,
+            iv,
+        )
 
     def wants_derive(self):
         return self.state == "MAIN_R2" and self.x is not None
@@ -353,7 +366,7 @@ class Sa:
 
     def _established(self, now):
         self.established = now
-        self.expires = now + self.lifetime * 1000
+        self.expires = now + min(self.lifetime, self.peer.lifetime) * 1000
         if self.initiator:
             self.sent = None
         self.engine.established(self)
@@ -361,6 +374,9 @@ class Sa:
     def _give_up(self):
         if self.state == "ESTABLISHED":
             self.engine.expired(self)
+            return
+        if self.state == "MAIN_R1":  # anyone can send a message 1: no failure of the peer's
+            self.engine.abandoned(self)
             return
         code, reason = _GIVEN_UP[self.state]
         self.fail(code, reason + (" (%s)" % self.hint if self.hint else ""))
@@ -381,7 +397,7 @@ def _sort(found, number):
             if kind == R.SA and index:  # the SA payload comes first (RFC 2409 section 5)
                 raise Drop("sa-not-first")
             parts[kind] = body
-        elif kind not in optional:
+        elif kind not in optional and kind < R.PRIVATE:
             raise Drop("unexpected-payload")
     if len(parts) != len(required):
         raise Drop("missing-payload")

@@ -6,6 +6,9 @@ from ike import registry as R
 from ike import wire
 from ike.wire import Drop
 
+_ID_PORTS = ((0, 0), (17, 0), (17, 500), (17, 4500))
+_LIFE_TYPES = (R.LIFE_SECONDS, R.LIFE_KILOBYTES)
+
 
 class PolicyError(Exception):
     """Our own configuration cannot work; the text says which value and what would do."""
@@ -23,6 +26,7 @@ class Suite:
             raise PolicyError("proposal %s needs legacy = true" % name)
         self.name = name
         self.cipher, self.hash, self.group = parts
+        self.base = dict(self.attributes(R.AUTH_PSK, 0)[:-2])  # without the lifetime
 
     def attributes(self, auth, lifetime):
         """The attributes that offer this suite; lifetime in seconds."""
@@ -121,13 +125,10 @@ def describe_identity(body):
 def same_identity(body, expected):
     """Whether a received ID payload names `expected` (type and address; RFC 2407 section 4.6.2).
 
-    Protocol and port may be 0/0 or UDP with port 500 or 4500; anything else is refused.
+    Protocol and port may be 0/0 or UDP with port 0, 500 or 4500.
     """
-    if len(body) < 4:
-        raise Drop("bad-identity")
-    protocol = (body[1], body[2] << 8 | body[3])
-    if protocol not in ((0, 0), (17, 0), (17, 500), (17, 4500)):
-        raise Drop("bad-identity")
+    if len(body) < 4 or (body[1], body[2] << 8 | body[3]) not in _ID_PORTS:
+        return False
     return body[0] == expected[0] and body[4:] == expected[4:]
 
 
@@ -149,13 +150,19 @@ def select(peer, body):
     (RFC 2409 section 5), alone: only its next-payload field becomes 0.
     """
     number, parsed = wire.offer(body, peer.strict)
-    for suite in peer.suites:
-        for attrs, raw in parsed:
-            lifetime = _matches(suite, attrs)
-            if lifetime:
-                answer = bytearray(raw)
-                answer[0] = 0
-                return suite, lifetime, wire.sa_body((answer,), number)
+    chosen = None
+    best = len(peer.suites)
+    for attrs, raw in parsed:
+        base, lifetime = _split(attrs)
+        for rank in range(best):
+            if base == peer.suites[rank].base:
+                best = rank
+                chosen = raw, lifetime
+                break
+    if chosen:
+        answer = bytearray(chosen[0])
+        answer[0] = 0
+        return peer.suites[best], chosen[1], wire.sa_body((answer,), number)
     if not any((R.AUTH_METHOD, R.AUTH_PSK) in attrs for attrs, _ in parsed):
         raise Drop("auth-method-mismatch")
     raise Drop("no-proposal-chosen")
@@ -180,29 +187,24 @@ def accept(peer, body):
     raise Drop("attributes-changed")
 
 
-def _matches(suite, attrs):
-    """The lifetime in seconds where a transform offers exactly `suite`, else 0."""
+def _split(attrs):
+    """A transform's attributes as (those that make the suite, lifetime in seconds).
+
+    The first is a dict, None where the transform is not acceptable: an attribute twice, a
+    lifetime of no known type or of 0.
+    """
     lifetime = R.DEFAULT_LIFETIME
     life_type = None
-    rest = {}
+    base = {}
     for kind, value in attrs:
         if kind == R.LIFE_TYPE and life_type is None:
             life_type = value
-        elif kind == R.LIFE_DURATION and life_type in (R.LIFE_SECONDS, R.LIFE_KILOBYTES):
-            if value == 0:
-                return 0
+        elif kind == R.LIFE_DURATION and value and life_type in _LIFE_TYPES:
             if life_type == R.LIFE_SECONDS:
                 lifetime = value
             life_type = None
-        elif kind in rest or kind == R.LIFE_TYPE:
-            return 0
+        elif kind in base or kind in (R.LIFE_TYPE, R.LIFE_DURATION):
+            return None, 0
         else:
-            rest[kind] = value
-    if life_type is not None:
-        return 0
-    offered = {
-        kind: value
-        for kind, value in suite.attributes(R.AUTH_PSK, lifetime)
-        if kind not in (R.LIFE_TYPE, R.LIFE_DURATION)
-    }
-    return lifetime if rest == offered else 0
+            base[kind] = value
+    return (base, lifetime) if life_type is None else (None, 0)

@@ -6,6 +6,7 @@ Ciphers, hashes and DH groups are tables: a new one is a row here (and an operat
 # Payload types (RFC 2408 section 3.1; RFC 3947 section 3.2 for NAT-D and NAT-OA).
 SA, KE, ID, CERT, CERTREQ, HASH, SIG, NONCE, N, D, VID = 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 PROPOSAL, TRANSFORM, NAT_D = 2, 3, 20
+PRIVATE = 128  # from here on; Cisco puts one (128) beside HASH
 
 PAYLOAD_NAMES = {
     SA: "SA",
@@ -72,7 +73,7 @@ NOTIFY_OF = {
     "bad-transform": 15,
     "bad-transform-count": 15,
     "attribute-overrun": 15,
-    "attribute-not-basic": 15,
+    "offer-too-long": 15,
     "reserved-not-zero": 16,
     "payload-overrun": 16,
     "too-many-payloads": 16,

@@ -11,6 +11,8 @@ from ike import registry as R
 HEADER = 28
 MAX_MESSAGE = 2048  # group 18 needs 1 KB for KE; certificates come in fragments of less
 _MAX_PAYLOADS = 32
+_MAX_TRANSFORMS = 64
+_MAX_OFFER = 1400  # bytes: it is kept for HASH, and one datagram carries no more unfragmented
 ZERO_COOKIE = bytes(8)
 
 _FORMAT = "!8s8sBBBBII"
@@ -52,7 +54,8 @@ def payloads(chain, first, padding=0):
     """Walk a payload chain: [(type, body, whole)], bodies without their generic header.
 
     `chain` is a memoryview of what follows the ISAKMP header, `first` the type of its first
-    payload; at most `padding` bytes may follow the last (RFC 2408 section 3.2, RFC 2409 app. B).
+    payload (RFC 2408 section 3.2). `padding` is the cipher's block, 0 for a message in clear: so
+    much may follow the last payload, and payloads of private types may stand between.
     """
     found = []
     at = 0
@@ -67,12 +70,15 @@ def payloads(chain, first, padding=0):
             raise Drop("reserved-not-zero")
         if length < 4 or length > end - at:
             raise Drop("payload-overrun")
-        if first not in R.PAYLOAD_NAMES:
+        if first not in R.PAYLOAD_NAMES and not (padding and first >= R.PRIVATE):
             raise Drop("invalid-payload-type")
         found.append((first, chain[at + 4 : at + length], chain[at : at + length]))
         first = chain[at]
         at += length
-    if end - at > padding:
+    tail = bytes(chain[at:])
+    # Zeros (RFC 2409 appendix B), or racoon's random bytes that end in their own count. Anything
+    # else is not the peer's: the IV would take it up, and HASH does not cover it.
+    if len(tail) > padding or (any(tail) and tail[-1] not in (len(tail), len(tail) - 1)):
         raise Drop("trailing-bytes")
     return found
 
@@ -117,8 +123,10 @@ def attribute(kind, value):
 
 
 def attributes(data):
-    """Parse SA attributes: [(type, value)]. Only a life duration may be of variable length
-    (RFC 2409 appendix A), here of 1 to 8 bytes.
+    """Parse SA attributes: [(type, value)].
+
+    Only a life duration may be of variable length (RFC 2409 appendix A), here of 1 to 8 bytes;
+    any other that is has the value None, which nothing matches.
     """
     found = []
     at = 0
@@ -130,13 +138,13 @@ def attributes(data):
         if kind & 0x8000:
             kind &= 0x7FFF
         else:
-            if kind != R.LIFE_DURATION or not 1 <= value <= 8:
-                raise Drop("attribute-not-basic")
             if value > len(data) - at:
                 raise Drop("attribute-overrun")
-            length = value
-            value = int.from_bytes(bytes(data[at : at + length]), "big")
-            at += length
+            variable = bytes(data[at : at + value])
+            at += value
+            value = None
+            if kind == R.LIFE_DURATION and 1 <= len(variable) <= 8:
+                value = int.from_bytes(variable, "big")
         found.append((kind, value))
     return found
 
@@ -180,6 +188,8 @@ def offer(body, strict=True):
         raise Drop("reserved-in-proposal")
     if following or length != len(body) - 8:  # one proposal in phase 1 (RFC 2409 section 5)
         raise Drop("bad-proposal")
+    if count > _MAX_TRANSFORMS or len(body) > _MAX_OFFER:
+        raise Drop("offer-too-long")
     if protocol != 1:
         raise Drop("bad-protocol-id")
     if spi_size > 16 or 16 + spi_size > len(body):

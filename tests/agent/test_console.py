@@ -81,6 +81,12 @@ def test_errors_name_what_is_wrong():
     assert answer["error"]["message"] == "not today"
 
 
+def test_a_number_that_is_none():
+    deep = b'{"method": "echo", "id": ' + b"[" * 300 + b"]" * 300 + b"}\n"
+    (answer,) = Line().say(deep)
+    assert answer["error"]["code"] == -32700 and answer["id"] is None
+
+
 def test_a_notification_is_not_answered():
     assert Line().say(b'{"method": "echo"}\n') == []
 

@@ -62,7 +62,13 @@ def test_a_long_datagram_keeps_its_length_for_the_core_to_refuse():
 
 def test_nonsense():
     host = Host()
-    for params in ({}, {"data": "AA=="}, {"path": PATH}, {"data": 7, "path": PATH}):
+    for params in (
+        {},
+        {"data": "AA=="},
+        {"path": PATH},
+        {"data": 7, "path": PATH},
+        {"data": "AA==", "path": [1, 2, 3, 4]},
+    ):
         request = {"id": 1, "method": "udp", "params": params}
         host._console.feed(json.dumps(request).encode() + b"\n")
         (answer,) = host.said()

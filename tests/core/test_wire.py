@@ -71,8 +71,15 @@ def test_payload_refusals():
     assert walk(changed(whole, 3, 7)) == "trailing-bytes"
     assert walk(bytes(whole) + bytes(16), padding=16) is None
     assert walk(bytes(whole) + bytes(17), padding=16) == "trailing-bytes"
+    for tail in (b"A" * 16, b"\1" * 16, bytes(15) + b"\1", b"\1" + bytes(15)):
+        assert walk(bytes(whole) + tail, padding=16) == "trailing-bytes", tail
+    for tail in (b"random bytes, ra\x0f"[1:], b"ra\x02", b"random bytes ok\x10"):
+        assert walk(bytes(whole) + tail, padding=16) is None, tail
     for kind in (2, 3, 14, 63, 127, 128, 132, 255):
         assert walk(whole, first=kind) == "invalid-payload-type"
+        assert walk(whole, first=kind, padding=16) == (
+            None if kind >= R.PRIVATE else "invalid-payload-type"
+        )
     assert walk(struct.pack("!BBH", R.VID, 0, 4) * 32, R.VID) == "too-many-payloads"
 
 
@@ -88,11 +95,15 @@ def test_attributes():
         (b"\x80", "attribute-overrun"),
         (b"\x80\x01\x00", "attribute-overrun"),
         (b"\x00\x0c\x00\x04\x00\x00\x00", "attribute-overrun"),
-        (b"\x00\x01\x00\x04\x00\x00\x00\x07", "attribute-not-basic"),
-        (b"\x00\x0c\x00\x00", "attribute-not-basic"),
-        (b"\x00\x0c\x00\x09" + bytes(9), "attribute-not-basic"),
+        (b"\x00\x01\x00\x04\x00\x00\x00", "attribute-overrun"),
     ):
         assert dropped(wire.attributes, data) == reason, data
+    for data in (
+        b"\x00\x01\x00\x04\x00\x00\x00\x07",
+        b"\x00\x0c\x00\x00",
+        b"\x00\x0c\x00\x09" + bytes(9),
+    ):
+        assert wire.attributes(data) == [(data[1], None)], data
 
 
 ATTRS = [(1, 7), (14, 256), (2, 4), (3, 1), (4, 14)]
@@ -135,6 +146,7 @@ def test_offer_refusals():
         (15, 1, "bad-transform-count"),
         (15, 3, "bad-transform-count"),
         (15, 0, "bad-transform-count"),
+        (15, 65, "offer-too-long"),
         (16, 0, "bad-transform-count"),
         (16, 2, "bad-transform"),
         (17, 1, "reserved-in-proposal"),
@@ -148,6 +160,9 @@ def test_offer_refusals():
         assert dropped(wire.offer, changed(body, at, value)) == reason, (at, value)
     for cut in range(len(body)):
         assert dropped(wire.offer, body[:cut]) is not None
+    long = [wire.transform(1, ATTRS, i < 49) for i in range(50)]
+    assert dropped(wire.offer, wire.sa_body(long[-49:])) is None
+    assert dropped(wire.offer, wire.sa_body(long)) == "offer-too-long"
 
 
 def test_offer_when_not_strict():
