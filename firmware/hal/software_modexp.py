@@ -12,13 +12,28 @@ beneath are not constant time (they drop leading zeros, and the table's entries 
 that depend on the exponent), and the heap keeps what they held until it is used again.
 """
 
+import gc
+
+_ROOM = 128  # free heap, in lengths of the modulus, with which the large table can be afforded
+
+
+def _window(size):
+    """Bits of the exponent a step, for a modulus of `size` bytes.
+
+    The large table is 16 numbers, and a fragmented heap must hold them beside the products: on a
+    32-bit board with 60 KB free a modulus of 4096 bits goes by the small one.
+    """
+    if not hasattr(gc, "mem_free"):
+        return 4
+    gc.collect()  # so that the table lies together, not in the gaps between what goes next
+    return 4 if gc.mem_free() > _ROOM * size else 2
+
 
 def modexp(base, exponent, modulus):
     """base ** exponent mod modulus: big-endian bytes-likes; a bytearray as long as the modulus."""
     p = int.from_bytes(modulus, "big")
     base = int.from_bytes(base, "big") % p
-    # Bits of the exponent a step. Beyond 4096 bits the smaller table spares a 40 KB heap.
-    window = 4 if len(modulus) <= 512 else 2
+    window = _window(len(modulus))
     entries = 1 << window
     table = [1 % p]
     while len(table) < entries:

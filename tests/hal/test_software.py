@@ -279,7 +279,7 @@ def _operands(bits):
 
 
 def test_modexp_agrees_with_pow_at_every_shape_of_modulus():
-    # Odd numbers of bytes among them, and each size of window (beyond 4096 bits it is smaller).
+    # Odd numbers of bytes among them.
     for bits in (
         8,
         16,
@@ -305,6 +305,35 @@ def test_modexp_agrees_with_pow_at_every_shape_of_modulus():
             answer = ENGINE.modexp(base, exponent, modulus)
             assert isinstance(answer, bytearray)
             assert answer == expected.to_bytes(bits // 8, "big"), bits
+
+
+def test_modexp_with_each_size_of_window():
+    from hal import software_modexp
+
+    chosen = software_modexp._window
+    modulus, p = _operands(1024)
+    base, exponent = os.urandom(128), os.urandom(24)
+    expected = pow(int.from_bytes(base, "big"), int.from_bytes(exponent, "big"), p)
+    try:
+        for window in (1, 2, 4, 8):
+            software_modexp._window = lambda size, window=window: window
+            answer = software_modexp.modexp(base, exponent, modulus)
+            assert int.from_bytes(answer, "big") == expected, window
+    finally:
+        software_modexp._window = chosen
+
+
+def test_the_window_is_small_where_the_heap_is():
+    import gc
+
+    from hal import software_modexp
+
+    if not hasattr(gc, "mem_free"):
+        assert software_modexp._window(1024) == 4
+        return
+    gc.collect()
+    assert software_modexp._window(gc.mem_free() // 256) == 4
+    assert software_modexp._window(gc.mem_free() // 64) == 2
 
 
 def test_modexp_at_the_edges():
