@@ -37,10 +37,11 @@ class Device:
         reopen: Callable[[], Link] | None = None,
         patient: bool = False,
     ) -> None:
-        """deadline: seconds until the agent must answer; patient: the port may still have to
-        appear. PortError, LinkError, DeviceError."""
+        """deadline: seconds until the agent must answer; patient: the port may come and go
+        until then. PortError, LinkError, DeviceError."""
         self.url = url
         self._deadline = deadline
+        self._patient = patient
         self._reopen = reopen or (lambda: links.open_link(url))
         if not patient:
             ports.check(url)
@@ -111,9 +112,13 @@ class Device:
                 # At MicroPython's prompt the question comes back as an echo.
                 if any(_at_prompt(line) for line in self.console.noise):
                     break
-        raise DeviceError(
-            f"no agent answers at {self.url}: {_why_silent(list(self.console.noise))}"
-        )
+            except LinkError:
+                if not self._patient:
+                    raise
+                self.console.close()
+                self.console = Console(self._opened(end))
+        why = _why_silent(list(self.console.noise))
+        raise DeviceError(f"no agent answers at {self.url}: {why}")
 
 
 def _as_event(status: dict[str, Any]) -> Event:

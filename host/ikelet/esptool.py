@@ -18,6 +18,9 @@ from ikelet.errors import IkeletError, MisuseError
 
 VARIABLE = "IKELET_ESPTOOL"
 _BAUD = 460800
+_SLOW = 115200
+# What esptool says where bytes were lost or changed on the way.
+_GARBLED = "checksum error|invalid head of packet|corrupt|failed to write to target"
 _PERCENT = re.compile(r"^Writing at 0x([0-9a-f]+).*?([0-9.]+) ?%")
 
 # Address in flash, and what stands there or shall.
@@ -70,10 +73,22 @@ class Esptool:
             self._run(["run"], "hard-reset")
 
     def _run(self, arguments: list[str], after: str, progress: Progress | None = None) -> None:
+        """Run esptool, more slowly again where the line garbles what is sent."""
+        fast = self.board.tables["flash"].get("baud", _BAUD)
+        for baud in (fast, _SLOW, _SLOW):
+            code, said = self._once(arguments, after, baud, progress)
+            if not code or not re.search(_GARBLED, said, re.IGNORECASE):
+                break
+        if code:
+            raise self._reason(said)
+
+    def _once(
+        self, arguments: list[str], after: str, baud: int, progress: Progress | None
+    ) -> tuple[int, str]:
+        """(exit code, what it said)."""
         before = "default-reset"
         if self.by_hand:
             before = after = "no-reset"
-        baud = self.board.tables["flash"].get("baud", _BAUD)
         line = [*command(), "--chip", self.board.chip, "--port", self.url, "--baud", str(baud)]
         line += ["--before", before, "--after", after, *arguments]
         said: list[str] = []
@@ -101,14 +116,13 @@ class Esptool:
             except BaseException:
                 process.terminate()
                 raise
-        if process.returncode:
-            raise self._reason("\n".join(said))
+        return process.returncode, "\n".join(said)
 
     def _reason(self, said: str) -> IkeletError:
         """What esptool said, as one line that says what would do."""
         if "No module named esptool" in said:
             return MisuseError("esptool is not installed; get it with: pip install 'esptool>=5'")
-        if found := re.search(r"This chip is (\S+?), not (\S+?)\. Wrong", said):
+        if found := re.search(r"This chip is (.+?), not (.+?)\. Wrong", said):
             return WrongChipError(
                 f"the chip at {self.url} is {found[1]}, but {self.board.name} has {found[2]}"
             )

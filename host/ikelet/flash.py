@@ -3,13 +3,15 @@
 import re
 from dataclasses import dataclass
 
-from ikelet import build, image, ports, resources
+from ikelet import build, image, ports, prompt, resources
 from ikelet.boards import Board
-from ikelet.device import Device
+from ikelet.device import DEADLINE, Device
 from ikelet.errors import IkeletError, MisuseError
 from ikelet.esptool import Esptool
 from ikelet.image import Image
 from ikelet.progress import Progress
+
+_PATIENCE = 120.0  # seconds: a file system is formatted, somebody resets the board by hand
 
 
 class FlashError(IkeletError):
@@ -48,7 +50,7 @@ def run(board: Board, url: str, wanted: str | None, erase: bool, progress: Progr
         progress.warn(odd)
     tool = Esptool(board, url)
     wrote = _micropython(tool, found, erase, progress)
-    micropython, written = _agent(board, url, files, wrote or tool.by_hand, progress)
+    micropython, written = _agent(tool, files, wrote, progress)
     agent, provisioned = _read_back(url, board, progress)
     return Flashed(
         board.name, url, path.name, found.sha256, micropython, agent, wrote, written, provisioned
@@ -74,13 +76,14 @@ def _micropython(tool: Esptool, found: Image, erase: bool, progress: Progress) -
 
 
 def _agent(
-    board: Board, url: str, files: dict[str, bytes], fresh: bool, progress: Progress
+    tool: Esptool, files: dict[str, bytes], fresh: bool, progress: Progress
 ) -> tuple[str, int]:
     """(MicroPython's version, files written)."""
-    if fresh and (url.startswith("socket://") or board.tables["reset"]["method"] == "manual"):
+    if tool.by_hand:
         progress.say("now reset the board, out of download mode")
+    patience = _PATIENCE if fresh or tool.by_hand else DEADLINE
     progress.say("looking for the agent on the board")
-    with prompt.prompt(board, url, fresh=fresh) as repl:
+    with prompt.prompt(tool.board, tool.url, fresh=fresh, patience=patience) as repl:
         version = prompt.check_micropython(repl, _abi(files))
         count = prompt.install(
             repl, files, lambda _, now, total: progress.percent(100 * now / total)

@@ -13,12 +13,23 @@ from ikelet.links import Link, LinkError, SerialLink
 
 _FIRST_VERSION = (1, 23)
 _PROMPT = b">>> "
-_RESET = b"import machine\r\nmachine.reset()\r\n\x04"
+_AGENT = b'{"jsonrpc"'
 # The port keeps 260 characters that nobody has read yet, and has no flow control: neither a piece
-# that is sent at once nor a line of a file may be longer.
-_PIECE = 128
-_PAUSE = 0.015
+# that is sent at once nor a line of a file may be longer. A line of 120 bytes has 161 characters.
+_PIECE = 192
+_PAUSE = 0.02
 _LINE = 120
+# The agent that was stopped leaves its modules: what they hold is needed for the files' hashes.
+_FREE = """\
+import gc, sys
+for name in list(sys.modules):
+    if name.split(".")[0] in ("agent", "hal", "ike"):
+        del sys.modules[name]
+globals().pop("run", None) # main.py's
+gc.collect()
+"""
+_SILENT = 8.0  # seconds: a file system is formatted by then
+_ANSWER = 90.0  # seconds: to hash every file on the board
 _MAIN = "/main.py"
 _OURS = ("/agent/", "/hal/", "/ike/")
 
@@ -32,38 +43,61 @@ class Paced:
 
     def __init__(self, link: Link) -> None:
         self.url = link.url
-        self._link = link
+        self.link = link
 
     def read(self, timeout: float) -> bytes:
-        return self._link.read(timeout)
+        return self.link.read(timeout)
 
     def write(self, data: bytes) -> None:
         for start in range(0, len(data), _PIECE):
             if start:
                 time.sleep(_PAUSE)
-            self._link.write(data[start : start + _PIECE])
+            self.link.write(data[start : start + _PIECE])
 
     def close(self) -> None:
-        self._link.close()
+        self.link.close()
 
 
 @contextlib.contextmanager
-def prompt(board: Board, url: str, *, fresh: bool = False) -> Iterator[RawRepl]:
-    """The board's raw prompt; the board is reset at the end, whatever happens.
+def prompt(
+    board: Board, url: str, *, fresh: bool = False, patience: float = DEADLINE
+) -> Iterator[RawRepl]:
+    """The board's raw prompt; at the end its agent resets it.
 
     fresh: it was just flashed: it formats its file system first, and must not be disturbed.
-    PromptError says how to get there by hand.
+    patience: seconds, in which the port may come and go. PromptError says how to help by hand.
     """
-    end = time.monotonic() + (120.0 if fresh else DEADLINE)
-    link = Paced(_opened(url, end) if fresh else links.open_link(url))
+    link, repl = _attained(board, url, fresh, time.monotonic() + patience)
     try:
-        if fresh:
-            _await_prompt(link, end)
-        repl = _entered(link) or _entered_by_strap(link, board)
         yield repl
-        link.write(_RESET)
+        link.write(f"from agent import port_{board.port} as port\nport.reset()\n\x04".encode())
     finally:
         link.close()
+
+
+def _attained(board: Board, url: str, fresh: bool, end: float) -> tuple[Link, RawRepl]:
+    while True:
+        link = Paced(_opened(url, end))
+        try:
+            if fresh:
+                _await_prompt(link, end)
+            repl = _entered(link) or _entered_by_strap(link, board)
+            if repl:
+                return link, repl
+            link.close()
+        except LinkError:
+            link.close()
+            if time.monotonic() > end:
+                raise
+        except BaseException:
+            link.close()
+            raise
+        if time.monotonic() > end:
+            raise PromptError(
+                f"no prompt of MicroPython at {url}: an agent in production does not stop for "
+                f"Ctrl-C; try again and pull GPIO {board.strap} low (the boot button) right after "
+                f"a reset, or begin anew with --erase"
+            )
 
 
 def _opened(url: str, end: float) -> Link:
@@ -77,56 +111,49 @@ def _opened(url: str, end: float) -> Link:
 
 
 def _await_prompt(link: Link, end: float) -> None:
-    """Wait until a board that has no main.py has booted. A prompt that came before the port was
-    open is asked for with an empty line."""
+    """Let a board boot, to its prompt or into an agent; a prompt that came before the port was
+    open is asked for with empty lines. Returns as well where the board stays silent."""
     received = b""
-    quiet = 0
-    while not received.rstrip(b"\r\n").endswith(_PROMPT.rstrip()):
+    silent = 0.0
+    while not received.endswith(_PROMPT) and _AGENT not in received and silent < _SILENT:
         if time.monotonic() > end:
             raise PromptError(
-                f"no prompt of MicroPython at {link.url}"
-                + (f"; it says {received[-80:]!r}" if received else ": it says nothing")
+                f"no prompt of MicroPython at {link.url}; it says {received[-80:]!r}"
             )
-        more = link.read(1.0)
+        more = link.read(0.5)
         received += more
-        quiet = 0 if more else quiet + 1
-        if quiet >= 3:
+        silent = 0.0 if more else silent + 0.5
+        if silent and silent % 2 == 0:
             link.write(b"\r\n")
-            quiet = 0
 
 
 def _entered(link: Link) -> RawRepl | None:
     """The raw prompt of a board that Ctrl-C stops; None where it does not."""
     for timeout in (2.0, 5.0):
-        repl = RawRepl(link, timeout)
         try:
-            repl.__enter__()
+            RawRepl(link, timeout).__enter__()
         except ReplError:
             continue
-        return RawRepl(link, DEADLINE)
+        while link.read(0.5):
+            pass  # the answer to an attempt that was given up
+        repl = RawRepl(link, _ANSWER)
+        repl.run(_FREE)
+        return repl
     return None
 
 
-def _entered_by_strap(link: Paced, board: Board) -> RawRepl:
-    """The raw prompt of a board in production: booted with the pin of its strap held low."""
-    serial = link._link
-    by_hand = (
-        f"its agent runs in production and does not stop for Ctrl-C: pull GPIO {board.strap} low "
-        f"(the boot button) right after a reset, until this goes on; --erase does without"
-    )
-    if board.tables["reset"]["method"] == "dtr-rts" and isinstance(serial, SerialLink):
-        serial.boot_strapped()
+def _entered_by_strap(link: Paced, board: Board) -> RawRepl | None:
+    """The raw prompt of a board in production, booted with the boot pin held low; None where its
+    port cannot do that."""
+    port = link.link
+    if board.tables["reset"]["method"] != "dtr-rts" or not isinstance(port, SerialLink):
+        return None
+    port.boot_strapped()
     try:
         _await_prompt(link, time.monotonic() + DEADLINE)
-    except PromptError as error:
-        raise PromptError(f"{error}; {by_hand}") from error
     finally:
-        if isinstance(serial, SerialLink):
-            serial.lines(dtr=False, rts=False)
-    found = _entered(link)
-    if found is None:
-        raise PromptError(by_hand)
-    return found
+        port.lines(dtr=False, rts=False)
+    return _entered(link)
 
 
 def check_micropython(repl: RawRepl, abi: int) -> str:
@@ -152,7 +179,7 @@ def install(repl: RawRepl, files: Mapping[str, bytes], progress: Progress | None
     """Put files on the board, those that differ, and take away what is not ours any more.
 
     Returns how many were written. main.py goes first and comes last: until then the board boots
-    to its prompt. Every hash is read back; DeviceError.
+    to its prompt. Every hash is read back; ReplError.
     """
     wanted = {"/" + path.lstrip("/"): content for path, content in files.items()}
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in wanted.items()}
@@ -165,9 +192,4 @@ def install(repl: RawRepl, files: Mapping[str, bytes], progress: Progress | None
     for path in stale:
         repl.run(f"os.remove({path!r})\n")
     ordered = dict(sorted(wanted.items(), key=lambda item: item[0] == _MAIN))
-    written = repl.load(ordered, progress, block=_LINE)
-    there = repl.files()
-    for path, digest in digests.items():
-        if there.get(path) != digest:
-            raise DeviceError(f"{path} reads back differently from what was written: flash again")
-    return len(written)
+    return len(repl.load(ordered, progress, block=_LINE))

@@ -356,10 +356,8 @@ def test_status(tmp_path: Path) -> None:
     assert answer["peers"][0]["name"] == "hq"
     assert "modexp/2048" in answer["selftest"]
     ran = run("status", "--port", "/dev/nowhere")
-    assert (ran.code, ran.err) == (
-        1,
-        "ikelet: cannot open /dev/nowhere: there is no such device\n",
-    )
+    assert ran.code == 2
+    assert ran.err.startswith("ikelet: there is no port /dev/nowhere; ")
 
 
 def test_starts_fast() -> None:
