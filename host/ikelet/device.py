@@ -109,16 +109,22 @@ class Device:
                 answer: dict[str, Any] = self.console.call("status", timeout=min(_ASK_AGAIN, left))
                 return answer
             except ConsoleTimeoutError:
-                # At MicroPython's prompt the question comes back as an echo.
-                if any(_at_prompt(line) for line in self.console.noise):
+                if self._echoes():
                     break
             except LinkError:
                 if not self._patient:
                     raise
                 self.console.close()
                 self.console = Console(self._opened(end))
-        why = _why_silent(list(self.console.noise))
+        if self._echoes():
+            why = "it is at MicroPython's prompt; `ikelet flash` puts the agent on it"
+        else:
+            why = _why_silent(list(self.console.noise))
         raise DeviceError(f"no agent answers at {self.url}: {why}")
+
+    def _echoes(self) -> bool:
+        """Whether the question itself came back, as it does at MicroPython's prompt."""
+        return any(method == "status" for method, _ in list(self.console.notifications.queue))
 
 
 def _as_event(status: dict[str, Any]) -> Event:
@@ -127,14 +133,8 @@ def _as_event(status: dict[str, Any]) -> Event:
     return {"event": "boot"} | {key: status.get(key) for key in ("version", "device", "board")}
 
 
-def _at_prompt(line: str) -> bool:
-    return line.lstrip().startswith(">>> ")
-
-
 def _why_silent(noise: list[str]) -> str:
     text = "\n".join(noise)
-    if any(_at_prompt(line) for line in noise):
-        return "it is at MicroPython's prompt; `ikelet flash` puts the agent on it"
     if "waiting for download" in text:
         return "it is in download mode; reset it with its boot button let go"
     if "Traceback" in text:

@@ -130,16 +130,23 @@ def _await_prompt(link: Link, end: float) -> None:
 def _entered(link: Link) -> RawRepl | None:
     """The raw prompt of a board that Ctrl-C stops; None where it does not."""
     for timeout in (2.0, 5.0):
+        link.write(b"\r\x03")  # alone: an agent that stops for it drops what follows
+        _drain(link)
         try:
             RawRepl(link, timeout).__enter__()
         except ReplError:
             continue
-        while link.read(0.5):
-            pass  # the answer to an attempt that was given up
+        _drain(link)  # the answer to an attempt that was given up
         repl = RawRepl(link, _ANSWER)
         repl.run(_FREE)
         return repl
     return None
+
+
+def _drain(link: Link) -> None:
+    end = time.monotonic() + 2.0
+    while link.read(0.3) and time.monotonic() < end:
+        pass
 
 
 def _entered_by_strap(link: Paced, board: Board) -> RawRepl | None:
