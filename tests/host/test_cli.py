@@ -360,6 +360,59 @@ def test_status(tmp_path: Path) -> None:
     assert ran.err.startswith("ikelet: there is no port /dev/nowhere; ")
 
 
+def test_selftest(tmp_path: Path) -> None:
+    require("micropython")
+    ran = run("selftest", "--board", "unix", write(tmp_path, 500))
+    assert ran.code == 0, ran
+    assert json.loads(ran.out)["modexp/2048"] == {"software": "ok"}
+
+
+def test_provision(tmp_path: Path) -> None:
+    require("micropython")
+    ran = run("provision", write(tmp_path, 500), "--board", "unix", "--json")
+    assert ran.code == 0, ran
+    assert ran.result["provisioned"] is True
+    assert ran.result["boot"]["device"] == "t"
+    assert [event["event"] for event in ran.events[:-1]] == ["warning", "step", "step"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("provision", "CONFIG"), "--port PORT"),
+        (("provision", "CONFIG", "--board", "esp32-generic"), "--port PORT"),
+        (("provision", "CONFIG", "--port", "/dev/nowhere"), "there is no port /dev/nowhere"),
+        (("reset", "--port", "/dev/nowhere"), "there is no port /dev/nowhere"),
+        (("flash", "--board", "unix", "--port", "P"), "unix is emulated"),
+        (("flash", "--board", "esp32-generic", "--port", "/dev/nowhere"), "there is no port"),
+        (("console",), "say where the agent is"),
+        (("selftest", "--board", "unix"), "needs a CONFIG"),
+        (("console", "--board", "esp32-generic", "CONFIG"), "no USB serial port"),
+    ],
+)
+def test_misuse_of_devices(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    config = str(write(tmp_path, 500))
+    ran = run(*(config if word == "CONFIG" else word for word in arguments))
+    assert ran.code == 2, ran
+    assert words in ran.err
+    assert ran.err.count("\n") == 1
+
+
+def test_console_in_a_pipe(tmp_path: Path) -> None:
+    require("micropython")
+    done = subprocess.run(
+        [*COMMAND, "console", "--board", "unix", str(write(tmp_path, 500))],
+        input="status\nconfig\nfly\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    ran = _ran(done.returncode, done.stdout, done.stderr, False)
+    assert ran.code == 1, "one of the calls failed"
+    assert '"uptime_ms"' in ran.out and '"psk": "(set)"' in ran.out
+    assert "! fly: unknown method" in ran.out
+
+
 def test_starts_fast() -> None:
     """The help must not wait for scapy."""
     start = time.monotonic()
