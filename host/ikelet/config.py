@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ _TYPES = {
     list: "a list",
     dict: "a table",
 }
+_SAMPLES = {"ipv4": '"10.9.0.254"', "netmask": '"255.255.255.0"'}
 _LATER = {"cert": "certificates come with a later version"}
 
 
@@ -88,12 +89,14 @@ def check(raw: Table, folder: Path = Path(), *, allow_weak_psk: bool = False) ->
 
 
 def redacted(board: Table) -> Table:
-    """A copy that may be shown: the pre-shared keys are told of, not told."""
-    peers = {
-        name: {key: "(set)" if key == "psk" else value for key, value in peer.items()}
-        for name, peer in board["peer"].items()
-    }
-    return {**board, "peer": peers}
+    """A copy that may be shown: the keys are told of, not told."""
+
+    def hidden(section: Table) -> Table:
+        secret = ("psk", "wifi_key")
+        return {key: "(set)" if key in secret else value for key, value in section.items()}
+
+    peers = {name: hidden(peer) for name, peer in board["peer"].items()}
+    return {**board, "network": hidden(board["network"]), "peer": peers}
 
 
 class _Checker:
@@ -214,6 +217,7 @@ class _Checker:
                     )
 
     def _check_together(self, board: Table) -> None:
+        self._check_network(board["network"])
         bind = ip_address(board["network"]["bind"])
         seen: dict[str, str] = {}
         for name, peer in board["peer"].items():
@@ -229,6 +233,24 @@ class _Checker:
                     f"peer.{name}.address {address} is also that of peer.{other}; the address "
                     f"chooses the pre-shared key, so each peer needs its own"
                 )
+
+    def _check_network(self, network: Table) -> None:
+        for key, needed in (("wifi_key", "ssid"), ("gateway", "netmask")):
+            if key in network and needed not in network:
+                self.errors.append(f"network.{key} is of no use without network.{needed}; add it")
+        if "netmask" not in network:
+            return
+        bind = ip_address(network["bind"])
+        if bind.version != 4 or bind.is_unspecified:
+            self.errors.append(
+                "network.netmask belongs to an address of the board's own; give it in "
+                "network.bind, or leave both away for DHCP"
+            )
+            return
+        own = ip_network(f"{bind}/{network['netmask']}", strict=False)
+        gateway = network.get("gateway")
+        if gateway and ip_address(gateway) not in own:
+            self.errors.append(f"network.gateway is {gateway}, which is not within {own}")
 
 
 def _fill_identities(peer: Table, bind: str) -> None:
@@ -267,6 +289,10 @@ def _why_not_text(value: str, kind: str, spec: Table) -> str | None:
             f"peers apart by their address alone (RFC 2409, section 5.4): use an IP address, or "
             f'certificates (auth = "cert", {_LATER["cert"].split(" ", 1)[1]})'
         )
+    if kind == "text" and not spec["min"] <= len(value.encode()) <= spec["max"]:
+        return f"has {len(value.encode())} bytes; use {spec['min']} to {spec['max']}"
+    if kind in ("ipv4", "netmask"):
+        return _why_not_ipv4(value, kind)
     if kind == "psk":
         try:
             size = len(psk.decoded(value))
@@ -275,6 +301,15 @@ def _why_not_text(value: str, kind: str, spec: Table) -> str | None:
         if not 1 <= size <= spec["max"]:
             return f"has {size} bytes; use 1 to {spec['max']}"
     return None
+
+
+def _why_not_ipv4(value: str, kind: str) -> str | None:
+    if _is_address(value) and ip_address(value).version == 4:
+        host = ~int(ip_address(value)) & 0xFFFFFFFF
+        if kind == "ipv4" or host & (host + 1) == 0:
+            return None
+    sample = "a netmask such as" if kind == "netmask" else "an IPv4 address such as"
+    return f"is {_quoted(value)}; use {sample} {_SAMPLES[kind]}"
 
 
 def _why_not_proposals(value: list[object], spec: Table) -> str | None:

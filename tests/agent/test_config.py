@@ -152,3 +152,25 @@ def test_key_spellings():
     assert config.psk_bytes("0x00ff") == b"\x00\xff"
     assert config.psk_bytes("0sAP8=") == b"\x00\xff"
     assert config.psk_bytes("schl\u00fcssel") == b"schl\xc3\xbcssel"
+
+
+def test_network_of_the_board():
+    schema = _schema()
+    for network, found in (
+        ({"bind": "10.9.0.2", "netmask": "255.255.255.0", "gateway": "10.9.0.1"}, []),
+        ({"bind": "10.9.0.2", "netmask": "255.255.255.255"}, []),
+        ({"ssid": "branch", "wifi_key": _CANARY}, []),
+        ({"ssid": "open"}, []),
+        ({"bind": "10.9.0.2", "netmask": "255.255.0.255"}, ["network.netmask"]),
+        ({"bind": "10.9.0.2", "netmask": "ffff::"}, ["network.netmask"]),
+        ({"netmask": "255.255.255.0"}, ["network.netmask"]),
+        ({"bind": "10.9.0.2", "gateway": "10.9.0.1"}, ["network.gateway"]),
+        ({"wifi_key": _CANARY}, ["network.wifi_key"]),
+        ({"ssid": "s", "wifi_key": "short"}, ["network.wifi_key"]),
+        ({"ssid": "s", "wifi_key": _CANARY * 3}, ["network.wifi_key"]),
+        ({"ssid": "s" * 33}, ["network.ssid"]),
+        ({"ssid": 7}, ["network.ssid"]),
+    ):
+        errors = config.check(dict(_config(), network=network), schema)
+        assert [error.partition(":")[0] for error in errors] == found, (network, errors)
+        assert _CANARY not in str(errors)

@@ -29,6 +29,14 @@ WRONG = [
     ("network.port", "500", ["a text", "a whole number"]),
     ("network.port", True, ["true or false", "a whole number"]),
     ("network.prot", 500, ["unknown key", "did you mean network.port?"]),
+    ("network.netmask", "255.0.255.0", ['"255.0.255.0"', '"255.255.255.0"']),
+    ("network.netmask", "/24", ['"/24"', '"255.255.255.0"']),
+    ("network.gateway", "fe80::1", ['"fe80::1"', "IPv4 address"]),
+    ("network.gateway", "10.9.0.254", ["without network.netmask"]),
+    ("network.ssid", "", ["0 bytes", "1 to 32"]),
+    ("network.ssid", "ü" * 17, ["34 bytes", "1 to 32"]),
+    ("network.wifi_key", "seven77", ["7 bytes", "8 to 63"]),
+    ("network.wifi_key", "long enough", ["without network.ssid"]),
     ("peer.hq.address", "hq.example", ['"hq.example"', "address"]),
     ("peer.hq.role", "client", ['"client"', "initiator or responder"]),
     ("peer.hq.auth", "cert", ['"cert"', "later version", "use psk"]),
@@ -122,6 +130,25 @@ def test_families_must_match() -> None:
     assert "IPv6" in _errors(_with("peer.hq.address", "fd00::1"))[0]
 
 
+def test_netmask_needs_an_address_of_its_own() -> None:
+    for bind in ("0.0.0.0", "fd00::2"):
+        raw = _with("network.bind", bind)
+        raw["network"]["netmask"] = "255.255.255.0"
+        raw["peer"]["hq"]["address"] = "10.9.0.1" if bind == "0.0.0.0" else "fd00::1"
+        assert "network.netmask" in _errors(raw)[0]
+        on_board = agent.config.check(raw, config.schema())
+        assert [e.split(":")[0] for e in on_board] == ["network.netmask"]
+
+
+def test_gateway_is_within_the_network() -> None:
+    raw = _with("network.netmask", "255.255.255.252")
+    raw["network"]["gateway"] = "10.9.0.5"
+    assert _errors(raw) == ["network.gateway is 10.9.0.5, which is not within 10.9.0.0/30"]
+    raw["network"]["gateway"] = "10.9.0.3"
+    assert config.check(raw).board["network"]["gateway"] == "10.9.0.3"
+    assert agent.config.check(raw, config.schema()) == []
+
+
 def test_allow_weak_psk_warns_instead() -> None:
     for loaded in (
         config.check(_with("peer.hq.psk", "password"), allow_weak_psk=True),
@@ -197,10 +224,14 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
         config.load(path)
 
 
-def test_redacted_hides_only_the_key() -> None:
-    board = config.check(GOOD).board
+def test_redacted_hides_only_the_keys() -> None:
+    raw = _with("network.wifi_key", CANARY)
+    raw["network"]["ssid"] = "branch"
+    board = config.check(raw).board
     shown = config.redacted(board)
     assert STRONG not in str(shown)
+    assert CANARY not in str(shown)
+    assert shown["network"]["ssid"] == "branch"
     assert shown["peer"]["hq"]["address"] == "10.9.0.1"
     assert board["peer"]["hq"]["psk"] == STRONG
 
