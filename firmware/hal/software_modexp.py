@@ -31,9 +31,19 @@ def _window(size):
 
 def modexp(base, exponent, modulus):
     """base ** exponent mod modulus: big-endian bytes-likes; a bytearray as long as the modulus."""
+    window = _window(len(modulus))
+    try:
+        return _power(base, exponent, modulus, window)
+    except MemoryError:  # room enough, but in pieces
+        if window <= 2:
+            raise
+    gc.collect()
+    return _power(base, exponent, modulus, 2)
+
+
+def _power(base, exponent, modulus, window):
     p = int.from_bytes(modulus, "big")
     base = int.from_bytes(base, "big") % p
-    window = _window(len(modulus))
     entries = 1 << window
     table = [1 % p]
     while len(table) < entries:

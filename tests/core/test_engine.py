@@ -1,3 +1,4 @@
+# micropython: heapsize=512k deadline=180
 """The SA table: first messages, duplicates, timers, notifies, deletes, limits, and named drops."""
 
 import struct
