@@ -83,7 +83,7 @@ def _agent(
         progress.say("now reset the board, out of download mode")
     patience = _PATIENCE if fresh or tool.by_hand else DEADLINE
     progress.say("looking for the agent on the board")
-    with prompt.prompt(tool.board, tool.url, fresh=fresh, patience=patience) as repl:
+    with prompt.prompt(tool.board, tool.url, patience) as repl:
         version = prompt.check_micropython(repl, _abi(files))
         count = prompt.install(
             repl, files, lambda _, now, total: progress.percent(100 * now / total)

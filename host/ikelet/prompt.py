@@ -14,6 +14,7 @@ from ikelet.links import Link, LinkError, SerialLink
 _FIRST_VERSION = (1, 23)
 _PROMPT = b">>> "
 _AGENT = b'{"jsonrpc"'
+_PROBE = _AGENT + b':"2.0","id":0,"method":"status"}\r\n'  # a prompt echoes it
 # The port keeps 260 characters that nobody has read yet, and has no flow control: neither a piece
 # that is sent at once nor a line of a file may be longer. A line of 120 bytes has 161 characters.
 _PIECE = 192
@@ -28,6 +29,7 @@ for name in list(sys.modules):
 globals().pop("run", None) # main.py's
 gc.collect()
 """
+_PROBE_AGAIN = 2.0
 _SILENT = 8.0  # seconds: a file system is formatted by then
 _ANSWER = 90.0  # seconds: to hash every file on the board
 _MAIN = "/main.py"
@@ -59,15 +61,12 @@ class Paced:
 
 
 @contextlib.contextmanager
-def prompt(
-    board: Board, url: str, *, fresh: bool = False, patience: float = DEADLINE
-) -> Iterator[RawRepl]:
+def prompt(board: Board, url: str, patience: float = DEADLINE) -> Iterator[RawRepl]:
     """The board's raw prompt; at the end its agent resets it.
 
-    fresh: it was just flashed: it formats its file system first, and must not be disturbed.
     patience: seconds, in which the port may come and go. PromptError says how to help by hand.
     """
-    link, repl = _attained(board, url, fresh, time.monotonic() + patience)
+    link, repl = _attained(board, url, time.monotonic() + patience)
     try:
         yield repl
         link.write(f"from agent import port_{board.port} as port\nport.reset()\n\x04".encode())
@@ -75,12 +74,11 @@ def prompt(
         link.close()
 
 
-def _attained(board: Board, url: str, fresh: bool, end: float) -> tuple[Link, RawRepl]:
+def _attained(board: Board, url: str, end: float) -> tuple[Link, RawRepl]:
     while True:
         link = Paced(_opened(url, end))
         try:
-            if fresh:
-                _await_prompt(link, end)
+            _await_boot(link, end)
             repl = _entered(link) or _entered_by_strap(link, board)
             if repl:
                 return link, repl
@@ -110,21 +108,27 @@ def _opened(url: str, end: float) -> Link:
             time.sleep(0.2)
 
 
-def _await_prompt(link: Link, end: float) -> None:
-    """Let a board boot, to its prompt or into an agent; a prompt that came before the port was
-    open is asked for with empty lines. Returns as well where the board stays silent."""
+def _await_boot(link: Link, end: float) -> None:
+    """Let a board boot, to its prompt or into an agent: Ctrl-C while it mounts its file system
+    would leave it without one. Both answer the probe; returns as well where nothing does."""
     received = b""
-    silent = 0.0
-    while not received.endswith(_PROMPT) and _AGENT not in received and silent < _SILENT:
-        if time.monotonic() > end:
+    heard = time.monotonic()
+    probed = 0.0
+    while not received.endswith(_PROMPT) and _AGENT not in received:
+        now = time.monotonic()
+        if now > end:
             raise PromptError(
                 f"no prompt of MicroPython at {link.url}; it says {received[-80:]!r}"
             )
+        if now - heard > _SILENT:
+            return
+        if now - probed > _PROBE_AGAIN:
+            link.write(_PROBE)
+            probed = now
         more = link.read(0.5)
         received += more
-        silent = 0.0 if more else silent + 0.5
-        if silent and silent % 2 == 0:
-            link.write(b"\r\n")
+        if more:
+            heard = time.monotonic()
 
 
 def _entered(link: Link) -> RawRepl | None:
@@ -157,7 +161,7 @@ def _entered_by_strap(link: Paced, board: Board) -> RawRepl | None:
         return None
     port.boot_strapped()
     try:
-        _await_prompt(link, time.monotonic() + DEADLINE)
+        _await_boot(link, time.monotonic() + DEADLINE)
     finally:
         port.lines(dtr=False, rts=False)
     return _entered(link)
