@@ -47,7 +47,7 @@ def boot(agent, path):
         from agent import net
 
         try:
-            address = net.connect(agent.board["nic"], settings)
+            address = net.connect(agent.interface, agent.board["nic"], settings)
         except net.NetError as error:
             raise Fatal("no-network", str(error))
         if network["bind"] in _WILDCARDS:

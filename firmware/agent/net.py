@@ -17,9 +17,21 @@ class NetError(Exception):
     """No network; the text says what is missing."""
 
 
-def connect(nic, settings):
-    """Bring the interface up; its address. `settings`: [network] of the configuration."""
-    interface = _lan(nic) if nic["kind"] == "lan" else _wlan(settings)
+def switch_on(nic):
+    """The interface, its driver running.
+
+    To be called early: the driver wants some 50 KB in one piece, of memory that the heap takes
+    from it as it grows.
+    """
+    interface = _lan(nic) if nic["kind"] == "lan" else network.WLAN(network.STA_IF)
+    interface.active(True)
+    return interface
+
+
+def connect(interface, nic, settings):
+    """Connect an interface that is on; its address. `settings`: [network] of the configuration."""
+    if nic["kind"] == "wlan":
+        _join(interface, settings)
     if settings.get("netmask"):
         gateway = settings.get("gateway") or settings["bind"]
         interface.ifconfig((settings["bind"], settings["netmask"], gateway, gateway))
@@ -49,17 +61,12 @@ def _lan(nic):
         arguments["spi"] = SPI(
             bus["id"], sck=Pin(bus["sck"]), mosi=Pin(bus["mosi"]), miso=Pin(bus["miso"])
         )
-    interface = network.LAN(**arguments)
-    interface.active(True)
-    return interface
+    return network.LAN(**arguments)
 
 
-def _wlan(settings):
+def _join(interface, settings):
     if not settings.get("ssid"):
         raise NetError("network.ssid is not set: the board has Wi-Fi only")
-    interface = network.WLAN(network.STA_IF)
-    interface.active(True)
     interface.config(pm=interface.PM_NONE)
     if not interface.isconnected():
         interface.connect(settings["ssid"], settings.get("wifi_key"))
-    return interface

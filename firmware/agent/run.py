@@ -24,6 +24,10 @@ def main(path=""):
         board = json.load(file)
     agent = Agent(board, _port(board), path)
     try:
+        if board.get("nic"):
+            from agent import net
+
+            agent.interface = net.switch_on(board["nic"])
         agent.start()
         agent.run()
     except Exception as error:
@@ -49,6 +53,7 @@ class Agent:
         self.clock = Clock(port.ticks_ms)
         self.config = None
         self.hal = None
+        self.interface = None
         self.link = None
         self.engine = None
         self.fatal = None  # (code, reason) where the agent cannot run

@@ -43,10 +43,6 @@ _BOOT_DEADLINE = 120.0  # seconds; 4 on an idle host
 # flash image, until the board's own is put in its place.
 _PLACE = hashlib.shake_256(b"the place of config.json").digest(_BLOCK)
 
-# With the clock bound to the instructions, the two cores stop each other for a write to flash in a
-# fifth of the time.
-_FAST_FLASH = ("-icount", "shift=4")
-
 # Loaded flash images of this process, by hash.
 _images: dict[str, bytes] = {}
 
@@ -79,7 +75,7 @@ def start(
     """
     running = Esp32Board(board)
     try:
-        shared = dict(files)
+        shared = _own_files(board) | dict(files)
         settings = None
         if _CONFIG in shared:
             settings = json.loads(shared[_CONFIG])
@@ -240,6 +236,7 @@ class Esp32Board:
         command += ["-drive", f"file=/dev/fd/{self._flash},if=mtd,format=raw"]
         # The emulated watchdogs run by the host's clock: on a busy host they bite for nothing.
         command += ["-global", f"driver={watchdogs},property=wdt_disable,value=true"]
+        command += self.board.tables["emulator"]["arguments"]
         nic = "none"
         if self.has_network:
             nic = f"user,model={self.machine.wifi}"
@@ -254,6 +251,12 @@ def factory_flash(board: Board, image: Image) -> bytes:
     flash = bytearray(b"\xff" * board.tables["flash"]["size"])
     flash[image.offset : image.offset + len(image.content)] = image.content
     return bytes(flash)
+
+
+def _own_files(board: Board) -> dict[str, bytes]:
+    """What the emulated board has beside the firmware: a boot.py where reading flash is slow."""
+    name = board.tables["emulator"].get("boot")
+    return {"boot.py": (Path(__file__).parent / name).read_bytes()} if name else {}
 
 
 def _translate(settings: dict[str, Any]) -> None:
@@ -278,8 +281,13 @@ def _loaded(
         kept.touch()
         _images[key] = zlib.decompress(kept.read_bytes())
     else:
-        with Esp32Board(board, _FAST_FLASH) as blank:
+        with Esp32Board(board) as blank:
             blank.power_on()
+            own = _own_files(board)
+            if own:
+                blank.load(own)
+                with blank.repl() as repl:
+                    repl.run("import boot")
             blank.load(files, progress)
             _images[key] = blank.flash()
         _keep(kept, zlib.compress(_images[key], 3))
