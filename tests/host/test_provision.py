@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from capabilities import require
-from ikelet import boards, build, provision, rehearsal
+from ikelet import boards, build, demo, provision, rehearsal
 from ikelet import config as host_config
 from ikelet.console import ConsoleError
 from ikelet.device import Device, send_configuration
@@ -43,7 +43,7 @@ def configuration(name: str, **peer: Any) -> host_config.Config:
             "device": {"name": name, "development": True},
             "network": {
                 "bind": "127.0.0.1",
-                "port": 40511,
+                "port": demo.free_port(),
                 "ssid": "branch",
                 "wifi_key": WIFI,
             },
