@@ -6,19 +6,16 @@ configuration is put into the board's terms on its way there. Identities stay as
 """
 
 import dataclasses
-import hashlib
 import json
 import os
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ikelet import build
 from ikelet.boards import Board
-from ikelet.emulators import esp32_machine
+from ikelet.emulators import esp32_flash, esp32_machine
 from ikelet.emulators.esp32_machine import Machine
 from ikelet.emulators.qemu import Qemu, QemuError
 from ikelet.emulators.rawrepl import Progress, RawRepl, ReplError
@@ -34,17 +31,8 @@ _BOARD_ADDRESS = "10.0.2.15"
 _HOST_ADDRESS = "10.0.2.2"
 _SSID = "PICSimLabWifi"
 
-_BLOCK = 4096  # of the board's file system
 _LINE = 120  # bytes of a file per line: the port keeps 260 characters that nobody has read yet
-_KEPT = 8  # loaded flash images; one has about 1.3 MB
 _BOOT_DEADLINE = 120.0  # seconds; 4 on an idle host
-
-# A file of one block, which lies in flash as it is: what stands for the configuration in a loaded
-# flash image, until the board's own is put in its place.
-_PLACE = hashlib.shake_256(b"the place of config.json").digest(_BLOCK)
-
-# Loaded flash images of this process, by hash.
-_images: dict[str, bytes] = {}
 
 
 def usable(board: Board) -> str:
@@ -79,17 +67,31 @@ def start(
         settings = None
         if _CONFIG in shared:
             settings = json.loads(shared[_CONFIG])
-            shared[_CONFIG] = _PLACE
-        flash = _loaded(board, running.image, shared, progress)
+            shared[_CONFIG] = esp32_flash.PLACE
+        flash = _loaded(running, shared, progress)
         forwarded = None
         if settings is not None:
             if running.has_network:
                 network = settings["network"]
                 forwarded = network["bind"], network["port"]
                 _translate(settings)
-            flash = _configured(flash, json.dumps(settings).encode())
+            flash = esp32_flash.configured(flash, json.dumps(settings).encode())
         running.set_flash(flash)
         running.power_on(main=True, forwarded=forwarded)
+    except BaseException:
+        running.stop()
+        raise
+    return running
+
+
+def at_prompt(board: Board, files: Mapping[str, bytes]) -> "Esp32Board":
+    """A board that holds `files`, a config.json of no sense, but no main.py; at its prompt."""
+    running = Esp32Board(board)
+    try:
+        shared = _own_files(board) | dict(files) | {_CONFIG: esp32_flash.PLACE}
+        shared.pop(_MAIN, None)
+        running.set_flash(_loaded(running, shared, None))
+        running.power_on()
     except BaseException:
         running.stop()
         raise
@@ -110,7 +112,7 @@ class Esp32Board:
         self._arguments = arguments
         self._flash = os.memfd_create("ikelet-esp32")
         self._qemu: Qemu | None = None
-        self.set_flash(factory_flash(board, self.image))
+        self.set_flash(esp32_flash.factory(board, self.image))
 
     def __enter__(self) -> "Esp32Board":
         return self
@@ -198,9 +200,9 @@ class Esp32Board:
             yield repl
 
     def flash(self) -> bytes:
-        """The whole flash's content; of a running board, once it has all been written."""
+        """The whole flash's content; of a running board, all that it wrote before."""
         if self._qemu is not None:
-            self._qemu.pause()
+            self._qemu.settle()
         return os.pread(self._flash, self.board.tables["flash"]["size"], 0)
 
     def set_flash(self, content: bytes) -> None:
@@ -246,13 +248,6 @@ class Esp32Board:
         return [*command, "-nic", nic, *self._arguments]
 
 
-def factory_flash(board: Board, image: Image) -> bytes:
-    """The flash of a board that was given its image, and nothing else."""
-    flash = bytearray(b"\xff" * board.tables["flash"]["size"])
-    flash[image.offset : image.offset + len(image.content)] = image.content
-    return bytes(flash)
-
-
 def _own_files(board: Board) -> dict[str, bytes]:
     """What the emulated board has beside the firmware: a boot.py where reading flash is slow."""
     name = board.tables["emulator"].get("boot")
@@ -269,53 +264,23 @@ def _translate(settings: dict[str, Any]) -> None:
             peer["address"] = _HOST_ADDRESS
 
 
-def _loaded(
-    board: Board, image: Image, files: dict[str, bytes], progress: Progress | None
-) -> bytes:
-    """The flash of a board that holds `files`; from this process, from the cache, or made."""
-    key = _digest(image, files)
-    if key in _images:
-        return _images[key]
-    kept = build.cache_folder().parent / "flash" / f"{key}.z"
-    if kept.is_file():
-        kept.touch()
-        _images[key] = zlib.decompress(kept.read_bytes())
-    else:
-        with Esp32Board(board) as blank:
-            blank.power_on()
-            own = _own_files(board)
-            if own:
-                blank.load(own)
-                with blank.repl() as repl:
-                    repl.run("import boot")
-            blank.load(files, progress)
-            _images[key] = blank.flash()
-        _keep(kept, zlib.compress(_images[key], 3))
-    return _images[key]
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Writes to the cache, so that nobody ever sees a part, and drops what is older there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
-    found = sorted(path.parent.glob("*.z"), key=lambda there: there.stat().st_mtime)
-    for old in found[:-_KEPT]:
-        old.unlink(missing_ok=True)
-
-
-def _configured(flash: bytes, config: bytes) -> bytes:
-    """The flash with the configuration in its place, filled up with spaces."""
-    if len(config) > _BLOCK:
-        raise QemuError(f"a configuration of {len(config)} bytes is more than {_BLOCK}")
-    if flash.count(_PLACE) != 1:
-        raise QemuError("the place of the configuration is not in the flash")
-    return flash.replace(_PLACE, config.ljust(_BLOCK))
-
-
-def _digest(image: Image, files: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256(image.content)
-    for path, content in sorted(files.items()):
-        digest.update(f"{path}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
+def _loaded(running: Esp32Board, files: dict[str, bytes], progress: Progress | None) -> bytes:
+    """The flash of a board that holds `files`: one kept from before, or made."""
+    found = esp32_flash.kept(running.image, files)
+    if found is not None:
+        return found
+    bare = {path: content for path, content in files.items() if path != _MAIN}
+    with Esp32Board(running.board) as blank:
+        blank.power_on()
+        own = _own_files(running.board)
+        if own:
+            blank.load(own)
+            with blank.repl() as repl:
+                repl.run("import boot")
+        blank.load(bare, progress)
+        esp32_flash.keep(running.image, bare, blank.flash())
+        if _MAIN in files:
+            blank.load(files)
+        flash = blank.flash()
+    esp32_flash.keep(running.image, files, flash)
+    return flash

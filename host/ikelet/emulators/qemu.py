@@ -62,9 +62,10 @@ class Qemu:
         """Presses the reset button: at any moment, whatever the machine is doing."""
         self._command("system_reset")
 
-    def pause(self) -> None:
-        """Stops the machine's time; what it wrote is then on its drives."""
+    def settle(self) -> None:
+        """Returns once what the machine wrote so far is on its drives."""
         self._command("stop")
+        self._command("cont")
 
     def _command(self, command: str) -> None:
         if not self._negotiated:
