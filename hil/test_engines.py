@@ -4,6 +4,7 @@ Both sides make the same operands from the same seed; of the board's answers onl
 every lot of them travels, so that a thousand do not take long.
 """
 
+import ast
 import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,7 +36,7 @@ def lots(seed, first, count, lot, answer):
         digest = hashlib.sha256()
         for index in range(start, min(start + lot, first + count)):
             digest.update(answer(seed, index))
-        found.append(sum(digest.digest()[i] << 8 * i for i in range(4)))
+        found.append(digest.digest()[:8])
     return found
 """
 
@@ -89,7 +90,9 @@ def compare(
     for number, start in enumerate(range(0, count, lot)):
         done = min(lot, count - start)
         found = prompt.run(f"print(lots({SEED!r}, {start}, {done}, {lot}, {name}))", DEADLINE)
-        assert eval(found) == wanted[number : number + 1], f"operands {start} to {start + done}"
+        assert ast.literal_eval(found) == wanted[number : number + 1], (
+            f"operands {start} to {start + done}"
+        )
 
 
 MPI = "from hal import mpi\nengine = mpi.Engine({chip!r})"
