@@ -85,6 +85,7 @@ class Sa:
         self.retransmitter = Retransmitter(peer.retransmit)
         self.replay = Replay()
         self.sent = None  # the last message, for retransmission
+        self.capable = set()  # what the peer's vendor IDs announce, by registry.VENDOR_IDS
         self.hint = ""  # why the last datagram was of no use, for the reason of a failure
         self.iv = None
         self.modexp_ms = 0
@@ -145,6 +146,7 @@ class Sa:
             self.iv = last
         self.replay.accept(digest)
         self.hint = ""
+        self._learn(found)
         names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
         self._report("in", number, header.length, names, carries)
         self._enter(following)
@@ -158,6 +160,14 @@ class Sa:
             return
         if following == "ESTABLISHED":
             self._established(now)
+
+    def _learn(self, found):
+        """Take note of the vendor IDs that we know; all others mean nothing."""
+        for kind, body, _ in found:
+            if kind == R.VID:
+                for name, begins in R.VENDOR_IDS.items():
+                    if bytes(body[: len(begins)]) == begins:
+                        self.capable.add(name)
 
     def payloads(self, content, first, encrypted):
         """The payloads of a message; where a plaintext makes no chain, the keys differ."""
@@ -338,6 +348,8 @@ class Sa:
         return R.CIPHERS[self.suite.cipher][3]
 
     def _send(self, number, bodies, carries):
+        if number < 3:
+            bodies = bodies + [(R.VID, R.VENDOR_IDS[name]) for name in self.peer.capable]
         content = wire.chain(bodies, self._block() if number > 4 else 1)
         if number > 4:
             content, self.iv = keys.crypt(

@@ -70,6 +70,7 @@ class Peer:
         self.port = port
         self.role = role
         self.auth = "psk"
+        self.capable = ()  # what our vendor IDs announce, by registry.VENDOR_IDS
         self.psk = psk
         # A responder must choose the key before it sees an identity, so that only the address
         # can tell the peers apart (RFC 2409 section 5.4).

@@ -23,6 +23,11 @@ PAYLOAD_NAMES = {
     NAT_D: "NAT-D",
 }
 
+# Capabilities told by vendor ID, in messages 1 and 2: name -> what the payload begins with.
+VENDOR_IDS = {
+    "fragmentation": b"\x40\x48\xb7\xd5\x6e\xbc\xe8\x85\x25\xe7\xde\x7f\x00\xd6\xc2\xd3",
+}
+
 # Exchange types (RFC 2408 section 3.1).
 ID_PROT, INFORMATIONAL = 2, 5
 

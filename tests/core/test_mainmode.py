@@ -353,3 +353,25 @@ def test_the_scripted_exchange_is_what_it_says():
     assert INITIATOR[0] != RESPONDER[0] and PSK
     pair = run_to("i", 6)
     assert pair.last("i", "established")["suite"] == SUITE
+
+
+def test_vendor_ids_of_capabilities():
+    pair = Pair()
+    pair.i.peers[0].capable = ("fragmentation",)
+    pair.connect()
+    assert pair.r.sas[0].capable == {"fragmentation"}
+    assert pair.i.sas[0].capable == set()
+
+
+def test_vendor_id_with_flags_behind_it():
+    pair = Pair()
+    pair.r.peers[0].capable = ("fragmentation",)
+    known = R.VENDOR_IDS["fragmentation"]
+    R.VENDOR_IDS["fragmentation"] = known + bytes(4)
+    try:
+        pair.i.initiate("gw", 0)
+        pair.settle(1)
+    finally:
+        R.VENDOR_IDS["fragmentation"] = known
+    pair.settle()
+    assert pair.i.sas[0].capable == {"fragmentation"}
