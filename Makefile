@@ -25,7 +25,7 @@ test: $(VENV)/.dev ## run all tests; what this machine lacks is skipped by name
 lint: $(VENV)/.dev ## style, types (host and firmware apart), spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy host/ikelet
+	$(BIN)/mypy host/ikelet hil/ikelet_hil
 	$(BIN)/mypy --config-file mypy-firmware.ini
 	$(BIN)/codespell
 

@@ -7,11 +7,11 @@ name, or fails where IKELET_REQUIRE lists it.
 from collections.abc import Iterator
 
 import pytest
-from negotiation import Bench
 
 from capabilities import require
 from ikelet import boards
 from ikelet.boards import Board
+from ikelet_hil.bench import Bench
 
 EMULATED = ("process", "qemu")
 

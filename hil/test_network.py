@@ -3,10 +3,10 @@
 import socket
 
 import pytest
-from negotiation import Bench, eventually
-from test_psk import each_role
 
 from ikelet.demo import LOOPBACK
+from ikelet_hil.bench import Bench, eventually
+from test_psk import each_role
 
 
 def send_to_the_agent(bench: Bench, *datagrams: bytes) -> None:

@@ -4,9 +4,9 @@ import base64
 import itertools
 
 import pytest
-from negotiation import OTHER, OURS, THEIRS, Bench, eventually
 
 from capabilities import require
+from ikelet_hil.bench import OTHER, OURS, THEIRS, Bench, eventually
 
 ROLES = ("initiator", "responder")
 PEERS = ("builtin", "strongswan")

@@ -3,10 +3,10 @@
 import itertools
 
 import pytest
-from negotiation import Bench
-from test_psk import check_established, each_role, need
 
 from capabilities import require
+from ikelet_hil.bench import Bench
+from test_psk import check_established, each_role, need
 
 MATRIX = [
     "-".join(parts)

@@ -1,4 +1,4 @@
-"""An agent on a board and a gateway opposite it, joined over loopback, for one negotiation."""
+"""An agent on a board, a gateway opposite it, and the wire between, for one negotiation."""
 
 import contextlib
 import time
@@ -10,6 +10,7 @@ from ikelet.agent import Agent, Event, Outcome
 from ikelet.boards import Board
 from ikelet.demo import LOOPBACK, free_port
 from ikelet.peers import Peer, PeerConfig, PeerResult
+from ikelet_hil.wire import Timeline, Wire
 
 SUITE = "aes256-sha256-modp2048"
 OURS, THEIRS = "10.9.0.2", "10.9.0.1"
@@ -18,17 +19,21 @@ LEGACY = ("3des", "md5", "sha1", "modp1024", "modp1536")
 
 
 class Bench:
-    """`negotiate` starts both sides, and everything ends with the bench.
+    """`start` starts both sides, `negotiate` runs the exchange; everything ends with the bench.
 
-    After it `agent` and `peer` are there to be asked, `events` holds what the board told.
+    `agent` and `peer` are there to be asked, all that passes between them goes over `wire`, and
+    `events` holds what the board told. `seed` is the wire's.
     """
 
-    def __init__(self, board: Board) -> None:
+    def __init__(
+        self, board: Board, timeline: Timeline | None = None, seed: int | None = None
+    ) -> None:
         self.board = board
         self.events: list[Event] = []
         self.agent: Agent
         self.peer: Peer
         self._ending = contextlib.ExitStack()
+        self.wire = self._ending.enter_context(Wire(timeline=timeline, seed=seed))
 
     def __enter__(self) -> "Bench":
         return self
@@ -51,7 +56,7 @@ class Bench:
         theirs: dict[str, Any] = {
             "role": OTHER[role],
             "local": (LOOPBACK, 0),
-            "remote": (LOOPBACK, port),
+            "remote": self.wire.peer_side,
             "psk": psk.decoded(key),
             "local_id": THEIRS,
             "remote_id": OURS,
@@ -60,9 +65,10 @@ class Bench:
         theirs.update(peer or {})
         self.peer = peers.make_peer(kind, PeerConfig(**theirs), **options)
         self._ending.enter_context(self.peer)
+        self.wire.connect(agent=(LOOPBACK, port), peer=self.peer.address)
         ours: dict[str, Any] = {
-            "address": LOOPBACK,
-            "port": self.peer.address[1],
+            "address": self.wire.agent_side[0],
+            "port": self.wire.agent_side[1],
             "role": role,
             "psk": key,
             "local_id": OURS,
