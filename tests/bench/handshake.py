@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from capture import Capture, gaps, main_mode
-from report import Figure, Report, Table, Tell, UnavailableError
 
 from ikelet import boards, config, psk, unixboard
 from ikelet.agent import Agent
 from ikelet.peers import PeerConfig, PeerUnavailableError
 from ikelet.peers.netns import NetnsPair
 from ikelet.peers.strongswan import StrongswanPeer
+from report import Figure, Report, Table, Tell, UnavailableError
 
 TITLE = "Handshake with charon, on the wire"
 GROUPS = ("modp2048", "modp4096")

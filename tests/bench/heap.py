@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from report import Figure, Report, Table, Tell, UnavailableError
-
 from ikelet import boards, build, config, peers, psk
 from ikelet.agent import Agent, Event
 from ikelet.boards import Board
 from ikelet.demo import LOOPBACK, free_port
 from ikelet.errors import IkeletError
+from report import Figure, Report, Table, Tell, UnavailableError
 
 TITLE = "Heap"
 SUITE = "aes256-sha256-modp2048"

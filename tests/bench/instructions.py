@@ -12,10 +12,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from report import Figure, Report, Table, Tell, UnavailableError
-
 from ikelet import boards, build, config
 from ikelet.emulators.rv32 import Rv32Board
+from report import Figure, Report, Table, Tell, UnavailableError
 
 TITLE = "Instructions of a handshake on qemu-rv32"
 LIMIT, AIM = 12_000_000, 6_000_000

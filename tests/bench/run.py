@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-from report import Figure, Report, Table, Tell, UnavailableError
 from rich.console import Console
 from rich.table import Table as Grid
+
+from report import Figure, Report, Table, Tell, UnavailableError
 
 NAMES = ("size", "heap", "instructions", "handshake")
 

@@ -3,9 +3,8 @@
 from collections import Counter
 from pathlib import PurePath
 
-from report import Figure, Report, Table, Tell
-
 from ikelet import boards, build, resources
+from report import Figure, Report, Table, Tell
 
 TITLE = "Size of the compiled code"
 LIMIT = 60 * 1024
