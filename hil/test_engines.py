@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from capabilities import require
 from hal import chips
 from ike import groups, registry
 from ikelet import boards, build
 from ikelet.boards import Board
 from ikelet.emulators.rawrepl import RawRepl
+from ikelet_hil.capabilities import require
 
 # Runs on both sides: operands from a seed, answers into a digest.
 SHARED = """

@@ -5,8 +5,8 @@ import itertools
 
 import pytest
 
-from capabilities import require
 from ikelet_hil.bench import OTHER, OURS, THEIRS, Bench, eventually
+from ikelet_hil.capabilities import require
 
 ROLES = ("initiator", "responder")
 PEERS = ("builtin", "strongswan")

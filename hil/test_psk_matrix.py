@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from capabilities import require
 from ikelet_hil.bench import Bench
+from ikelet_hil.capabilities import require
 from test_psk import check_established, each_role, need
 
 MATRIX = [

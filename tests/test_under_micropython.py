@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from capabilities import require
+from ikelet_hil.capabilities import require
 
 TESTS = Path(__file__).parent
 FIRMWARE = TESTS.parent / "firmware"

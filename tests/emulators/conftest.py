@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from capabilities import missing, require
 from ikelet import boards
 from ikelet.emulators import rv32_firmware
 from ikelet.emulators.rv32 import Rv32Board
+from ikelet_hil.capabilities import missing, require
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import test_under_micropython as under
-from capabilities import require
 from ikelet import boards, build
 from ikelet.emulators.rawrepl import BoardError, ReplError
 from ikelet.emulators.rv32 import Rv32Board
+from ikelet_hil.capabilities import require
 
 BOARD = boards.find("qemu-rv32")
 DEADLINE = 120  # seconds for one file

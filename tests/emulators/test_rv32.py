@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from capabilities import require
 from ikelet import boards, resources
 from ikelet.emulators import rv32
 from ikelet.emulators.qemu import QemuError
 from ikelet.emulators.rawrepl import BoardError, ReplError
 from ikelet.emulators.rv32 import Rv32Board
 from ikelet.links import Link, LinkError, open_link
+from ikelet_hil.capabilities import require
 
 BOARD = boards.find("qemu-rv32")
 PORT = (resources.firmware() / "agent" / "port_rv32.py").read_bytes()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from capabilities import require
 from ikelet import boards
 from ikelet.emulators import rv32_firmware
 from ikelet.emulators.rv32_firmware import FirmwareError
+from ikelet_hil.capabilities import require
 
 
 @pytest.fixture

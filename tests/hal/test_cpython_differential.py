@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capabilities import require
 from hal import Hal, software
+from ikelet_hil.capabilities import require
 
 HERE = Path(__file__).parent
 HASHES = ("md5", "sha1", "sha256", "sha384", "sha512")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from capabilities import require
 from ikelet import boards, build
+from ikelet_hil.capabilities import require
 
 
 @pytest.fixture(autouse=True)

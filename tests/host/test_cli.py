@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from capabilities import require
 from ikelet import demo
 from ikelet.peers import PeerConfig
 from ikelet.peers.builtin import BuiltinPeer
+from ikelet_hil.capabilities import require
 
 pytestmark = pytest.mark.xdist_group("cli")
 

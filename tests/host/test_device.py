@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from capabilities import require
 from ikelet import boards, demo, device, ports, prompt, rehearsal, shell
 from ikelet import config as host_config
 from ikelet.agent import Agent
 from ikelet.device import Device, DeviceError
 from ikelet.links import LinkError
 from ikelet.ports import PortBusyError, PortError
+from ikelet_hil.capabilities import require
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from capabilities import require
 from ikelet import boards, chips, esptool, flash, image, prompt
 from ikelet.boards import Board
 from ikelet.chips import Chip
@@ -19,6 +18,7 @@ from ikelet.device import DeviceError
 from ikelet.emulators.rv32 import Rv32Board
 from ikelet.errors import IkeletError
 from ikelet.flash import Flashed
+from ikelet_hil.capabilities import require
 
 FAKE = Path(__file__).parent / "fake_esptool.py"
 CHIP = Chip("virt", "a made-up chip", 77, 0x1000, 32)

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from capabilities import require
 from ikelet import boards, build, demo, provision, rehearsal
 from ikelet import config as host_config
 from ikelet.console import ConsoleError
@@ -14,6 +13,7 @@ from ikelet.device import Device, send_configuration
 from ikelet.errors import MisuseError
 from ikelet.provision import ProvisionError
 from ikelet.unixboard import UnixBoard
+from ikelet_hil.capabilities import require
 
 CANARY = "canary-q9Vd-2mXr7_LtZw4.Kc8"
 WIFI = "canary-wifi-8vKw"

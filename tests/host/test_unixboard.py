@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from capabilities import require
 from ikelet import boards, unixboard
 from ikelet.console import Console, ConsoleError, ConsoleTimeoutError
 from ikelet.links import LinkError, open_link
+from ikelet_hil.capabilities import require
 
 STUB = Path(__file__).with_name("stub_agent.py").read_bytes()
 

@@ -1,29 +1,44 @@
-"""The suites that run against any board: `pytest hil --board unix --board qemu-rv32`.
+"""The pytest plugin: the suites run on the boards that --board names, with the same test ids.
 
 Without --board they run on every emulated board; one that this machine cannot carry is skipped by
 name, or fails where IKELET_REQUIRE lists it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
-from capabilities import require
 from ikelet import boards
 from ikelet.boards import Board
-from ikelet_hil.bench import Bench
+from ikelet_hil import capabilities
+
+if TYPE_CHECKING:
+    from ikelet_hil.bench import Bench
 
 EMULATED = ("process", "qemu")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
+    group = parser.getgroup("ikelet", "ikelet: hardware in the loop")
+    group.addoption(
         "--board", action="append", metavar="NAME", help="a board to run on; may be given again"
     )
 
 
+def pytest_configure() -> None:
+    known = set(capabilities.MISSING) | set(boards.load_all())
+    unknown = capabilities.required() - known
+    if unknown:
+        names = ", ".join(sorted(unknown)), ", ".join(sorted(known))
+        raise pytest.UsageError("IKELET_REQUIRE: unknown {}; known: {}".format(*names))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "board" not in metafunc.fixturenames:
+    found = metafunc._arg2fixturedefs.get("board")
+    if not found or found[-1].baseid:  # none, or one of a conftest's own
         return
     names = metafunc.config.getoption("--board") or [
         board.name for board in boards.load_all().values() if board.kind in EMULATED
@@ -37,12 +52,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def board(request: pytest.FixtureRequest) -> Board:
     """The board under test; a board that cannot be used here is a skip that says why."""
     found = boards.find(request.param)
-    require("micropython" if found.name == "unix" else found.name, boards.usable(found))
+    lacks = boards.usable(found)
+    capabilities.require("micropython" if found.name == "unix" else found.name, lacks)
     return found
 
 
 @pytest.fixture
 def bench(board: Board) -> Iterator[Bench]:
     """The board, and the means to put a gateway opposite it."""
+    from ikelet_hil.bench import Bench  # with scapy: other test suites shall not pay for it
+
     with Bench(board) as bench:
         yield bench
