@@ -9,7 +9,7 @@ from typing import Any
 from ikelet import boards, build, links
 from ikelet.boards import Board
 from ikelet.config import Config
-from ikelet.console import Console, Params
+from ikelet.console import Console, OnLine, Params
 from ikelet.errors import IkeletError, MisuseError
 from ikelet.links import LinkError
 from ikelet.relay import Relay
@@ -58,10 +58,15 @@ class Outcome:
 
 
 class Agent:
-    """A running agent. `on_event` is told every event of the board, in order."""
+    """A running agent. `on_event` is told every event of the board, in order, `on_line` every
+    line of its console."""
 
     def __init__(
-        self, board: Board, config: Config, on_event: Callable[[Event], None] | None = None
+        self,
+        board: Board,
+        config: Config,
+        on_event: Callable[[Event], None] | None = None,
+        on_line: OnLine | None = None,
     ) -> None:
         self.board = board = boards.fitted(board)
         self.config = config
@@ -72,7 +77,7 @@ class Agent:
         self._relay: Relay | None = None
         try:
             link = links.open_link(self._running.url)
-            self._console = Console(link, {"udp": self._send_datagram})
+            self._console = Console(link, {"udp": self._send_datagram}, on_line)
             if board.link == "uart":
                 network = config.board["network"]
                 self._relay = Relay(self._console.call, network["bind"], network["port"])

@@ -22,6 +22,8 @@ _START = b'{"jsonrpc"'
 
 Params = dict[str, Any]
 Notification = tuple[str, Params]
+# Told every line as it passes: "in" from the board or "out" to it, without its end.
+OnLine = Callable[[str, bytes], None]
 
 
 class ConsoleError(IkeletError):
@@ -77,13 +79,18 @@ def decode(line: bytes) -> dict[str, Any] | None:
 class Console:
     """A JSON-RPC client. Its thread ends with close() or with the link.
 
-    `handlers` take notifications in that thread, by method; the others go to the queue.
+    `handlers` take notifications in that thread, by method; the others go to the queue. `on_line`
+    may be changed at any time, and is called in the thread that reads or writes.
     """
 
     def __init__(
-        self, link: Link, handlers: Mapping[str, Callable[[Params], None]] | None = None
+        self,
+        link: Link,
+        handlers: Mapping[str, Callable[[Params], None]] | None = None,
+        on_line: OnLine | None = None,
     ) -> None:
         self.link = link
+        self.on_line = on_line
         self.noise: deque[str] = deque(maxlen=200)
         self.notifications: queue.Queue[Notification] = queue.Queue()
         self._handlers = handlers or {}
@@ -164,6 +171,7 @@ class Console:
         if len(line) > MAX_LINE:
             raise IkeletError(f"a line of {len(line)} bytes is more than the board takes")
         with self._lock:
+            self._tell("out", line)
             self.link.write(line + b"\n")
 
     def _read(self) -> None:
@@ -178,7 +186,13 @@ class Console:
         for answer in list(self._answers.values()):
             answer.put(None)
 
+    def _tell(self, direction: str, line: bytes) -> None:
+        on_line = self.on_line
+        if on_line:
+            on_line(direction, line)
+
     def _dispatch(self, line: bytes) -> None:
+        self._tell("in", line)
         message = decode(line)
         if message is None:
             if line.strip():

@@ -2,11 +2,12 @@
 
 import itertools
 import json
+import queue
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ikelet.console import MAX_LINE, LineSplitter, decode
+from ikelet.console import MAX_LINE, Console, LineSplitter, decode
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=8))
@@ -38,3 +39,35 @@ def test_garbage_is_no_message(data: bytes) -> None:
 def test_message_behind_half_a_line(junk: bytes) -> None:
     message = {"jsonrpc": "2.0", "id": 7, "result": {"a": 1}}
     assert decode(junk + json.dumps(message, separators=(",", ":")).encode()) == message
+
+
+class Echo:
+    """A link whose board answers every call, behind a line that is no message."""
+
+    url = "echo"
+
+    def __init__(self) -> None:
+        self._to_read: queue.Queue[bytes] = queue.Queue()
+
+    def read(self, timeout: float) -> bytes:
+        try:
+            return self._to_read.get(timeout=timeout)
+        except queue.Empty:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        answer = {"jsonrpc": "2.0", "id": json.loads(data)["id"], "result": 1}
+        self._to_read.put(b"a log line\r\n" + json.dumps(answer).encode() + b"\n")
+
+    def close(self) -> None: ...
+
+
+def test_every_line_is_told_in_order() -> None:
+    told: list[tuple[str, bytes]] = []
+    with Console(Echo(), on_line=lambda *line: told.append(line)) as console:
+        assert console.call("status") == 1
+        console.on_line = None
+        assert console.call("status") == 1
+    assert [direction for direction, _ in told] == ["out", "in", "in"]
+    assert json.loads(told[0][1])["method"] == "status"
+    assert told[1][1] == b"a log line"
