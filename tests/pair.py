@@ -7,6 +7,7 @@ import hal
 from ike.engine import Engine
 from ike.policy import Peer
 from ike.wire import Drop
+from malformed import changed as changed
 
 INITIATOR = ("10.9.0.2", 500)
 RESPONDER = ("10.9.0.1", 500)
@@ -21,13 +22,6 @@ def dropped(function, *arguments):
     except Drop as drop:
         return drop.args[0]
     return None
-
-
-def changed(data, at, *values):
-    copy = bytearray(data)
-    for offset, value in enumerate(values):
-        copy[at + offset] = value
-    return copy
 
 
 class Clock:

@@ -6,9 +6,8 @@ import struct
 from ike import engine as engine_module
 from ike import exchange, policy, wire
 from ike import registry as R
+from malformed import ARGUABLE, MALFORMED, TOLERATED, with_attribute
 from pair import INITIATOR, PSK, RESPONDER, Pair, changed, make_engine, make_hal
-
-AES256 = [(1, 7), (14, 256), (2, 4), (3, 1), (4, 14), (11, 1), (12, 28800)]
 
 
 def first_message():
@@ -16,87 +15,6 @@ def first_message():
     pair = Pair()
     pair.i.initiate("gw", 0)
     return pair, pair.collect("i")[0]
-
-
-def with_attribute(kind, value):
-    attrs = [(k, value if k == kind else v) for k, v in AES256]
-    return sa_message(wire.sa_body((wire.transform(1, attrs, False),)))
-
-
-def sa_message(body, extra=()):
-    chain = wire.chain([(R.SA, body)] + list(extra))
-    return wire.message(b"initiate", bytes(8), R.SA, R.ID_PROT, False, 0, chain)
-
-
-# What is wrong with a first message: how it is made, the reason it is dropped for, and the notify
-# that answers it (None: silence). Offsets: SA payload at 28, DOI 32, situation 36, proposal 40,
-# transform 48, its attributes 56.
-MALFORMED = (
-    ("header length + 50", lambda m: changed(m, 27, len(m) + 50), "length-mismatch", None),
-    ("header length 28", lambda m: changed(m, 27, 28), "length-mismatch", None),
-    ("header length 0", lambda m: changed(m, 27, 0), "length-mismatch", None),
-    ("27 bytes", lambda m: m[:27], "too-short", None),
-    ("one byte", lambda m: m[:1], "too-short", None),
-    ("major version 2", lambda m: changed(m, 17, 0x20), "bad-major-version", None),
-    ("minor version 1", lambda m: changed(m, 17, 0x11), "bad-minor-version", None),
-    ("initiator cookie 0", lambda m: bytes(8) + m[8:], "zero-cookie", None),
-    ("message id", lambda m: changed(m, 23, 1), "bad-message-id", None),
-    ("exchange type 0", lambda m: changed(m, 18, 0), "unsupported-exchange", None),
-    ("aggressive mode", lambda m: changed(m, 18, 4), "unsupported-exchange", None),
-    ("encryption flag", lambda m: changed(m, 19, 1), "unexpected-encrypted", None),
-    ("auth-only flag", lambda m: changed(m, 19, 4), "bad-flags", None),
-    ("no payload", lambda m: changed(m, 16, 0), "trailing-bytes", 30),
-    ("payload type 99", lambda m: changed(m, 16, 99), "invalid-payload-type", 1),
-    ("next payload 99", lambda m: changed(m, 28, 99), "payload-overrun", 16),
-    ("RESERVED 255", lambda m: changed(m, 29, 255), "reserved-not-zero", 16),
-    ("payload length 0", lambda m: changed(m, 31, 0), "payload-overrun", 16),
-    ("payload length 3", lambda m: changed(m, 31, 3), "payload-overrun", 16),
-    ("payload too long", lambda m: changed(m, 30, 255), "payload-overrun", 16),
-    ("payload too short", lambda m: changed(m, 31, 4), "trailing-bytes", 30),
-    ("DOI 0", lambda m: changed(m, 35, 0), "bad-doi", 2),
-    ("DOI 5", lambda m: changed(m, 35, 5), "bad-doi", 2),
-    ("situation 2", lambda m: changed(m, 39, 2), "bad-situation", 3),
-    ("situation 0", lambda m: changed(m, 39, 0), "bad-situation", 3),
-    ("two proposals", lambda m: changed(m, 40, 2), "bad-proposal", 15),
-    ("proposal RESERVED", lambda m: changed(m, 41, 1), "reserved-in-proposal", 15),
-    ("protocol ESP", lambda m: changed(m, 45, 3), "bad-protocol-id", 10),
-    ("SPI size 17", lambda m: changed(m, 46, 17), "bad-spi-size", 11),
-    ("no transform", lambda m: changed(m, 47, 0), "bad-transform-count", 15),
-    ("transform count", lambda m: changed(m, 47, 2), "bad-transform-count", 15),
-    ("transform-ID 9", lambda m: changed(m, 53, 9), "bad-transform-id", 12),
-    ("transform RESERVED2", lambda m: changed(m, 54, 1), "reserved-in-proposal", 15),
-    ("auth method 77", lambda m: with_attribute(3, 77), "auth-method-mismatch", 14),
-    ("RSA signatures only", lambda m: with_attribute(3, 3), "auth-method-mismatch", 14),
-    ("DES", lambda m: with_attribute(1, 1), "no-proposal-chosen", 14),
-    ("group 1", lambda m: with_attribute(4, 1), "no-proposal-chosen", 14),
-    ("group 2 without legacy", lambda m: with_attribute(4, 2), "no-proposal-chosen", 14),
-    ("SHA-1 without legacy", lambda m: with_attribute(2, 2), "no-proposal-chosen", 14),
-    ("key length 0", lambda m: with_attribute(14, 0), "no-proposal-chosen", 14),
-    ("two SA payloads", lambda m: sa_message(m[32:], [(R.SA, m[32:])]), "repeated-payload", 16),
-    ("SA not first", lambda m: sa_not_first(m), "sa-not-first", 16),
-    (
-        "an unexpected payload",
-        lambda m: sa_message(m[32:], [(R.ID, b"x")]),
-        "unexpected-payload",
-        1,
-    ),
-)
-
-# What a strict reading might refuse, and is none the less accepted: reserved header flags say
-# nothing, and the commit bit means nothing in phase 1 (RFC 2408 section 3.1).
-TOLERATED = (
-    ("reserved flag 0x40", lambda m: changed(m, 19, 0x40)),
-    ("commit bit", lambda m: changed(m, 19, 2)),
-    ("an unknown vendor ID", lambda m: sa_message(m[32:], [(R.VID, b"whoever")])),
-)
-
-# What `strict = false` lets pass besides.
-ARGUABLE = ("auth-only flag", "DOI 0", "DOI 5", "situation 2", "situation 0", "transform-ID 9")
-
-
-def sa_not_first(message):
-    chain = wire.chain([(R.VID, b"first"), (R.SA, message[32:])])
-    return wire.message(b"initiate", bytes(8), R.VID, R.ID_PROT, False, 0, chain)
 
 
 def test_malformed_first_messages():
@@ -162,10 +80,11 @@ def test_truncated_to_every_length():
 
 
 def test_error_notifies_are_limited():
-    pair, _ = first_message()
+    pair, message = first_message()
+    message = with_attribute(message, 4, 2)
     for _ in range(3):
         for _ in range(10):
-            pair.give("r", with_attribute(4, 2))
+            pair.give("r", message)
         assert len(pair.collect("r")) == 1
         pair.clock.now += 1000
     assert pair.r.drops.by_reason == {"no-proposal-chosen": 30}
