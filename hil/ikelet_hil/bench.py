@@ -10,7 +10,9 @@ from ikelet.agent import Agent, Event, Outcome
 from ikelet.boards import Board
 from ikelet.demo import LOOPBACK, free_port
 from ikelet.peers import Peer, PeerConfig, PeerResult
-from ikelet_hil.wire import Timeline, Wire
+from ikelet_hil.standing import Standing, StandingAgents
+from ikelet_hil.timeline import Timeline
+from ikelet_hil.wire import Wire
 
 SUITE = "aes256-sha256-modp2048"
 OURS, THEIRS = "10.9.0.2", "10.9.0.1"
@@ -22,24 +24,38 @@ class Bench:
     """`start` starts both sides, `negotiate` runs the exchange; everything ends with the bench.
 
     `agent` and `peer` are there to be asked, all that passes between them goes over `wire`, and
-    `events` holds what the board told. `seed` is the wire's.
+    `events` holds what the board told. `seed` is the wire's, `standing` the agents that may be
+    used again.
     """
 
+    agent: Agent
+    peer: Peer
+
     def __init__(
-        self, board: Board, timeline: Timeline | None = None, seed: int | None = None
+        self,
+        board: Board,
+        timeline: Timeline | None = None,
+        seed: int | None = None,
+        standing: StandingAgents | None = None,
     ) -> None:
         self.board = board
         self.events: list[Event] = []
-        self.agent: Agent
-        self.peer: Peer
         self._ending = contextlib.ExitStack()
-        self.wire = self._ending.enter_context(Wire(timeline=timeline, seed=seed))
+        self._standing = standing or self._ending.enter_context(StandingAgents())
+        self._borrowed: Standing | None = None
+        self._before: dict[str, int] = {}
+        lent = self._standing.socket(board)
+        self.wire = self._ending.enter_context(Wire(None, None, timeline, seed, lent))
 
     def __enter__(self) -> "Bench":
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._ending.close()
+        try:
+            self._ending.close()
+        finally:
+            if self._borrowed:
+                self._standing.give_back(self._borrowed)
 
     def start(
         self,
@@ -48,11 +64,27 @@ class Bench:
         agent: dict[str, Any] | None = None,
         peer: dict[str, Any] | None = None,
         suite: str = SUITE,
+        *,
+        device: dict[str, Any] | None = None,
+        reuse: bool = False,
         **options: Any,
     ) -> None:
-        """Both sides, ready to begin. `role` is the agent's; `agent` and `peer` override the
-        settings of either, `options` go to the kind of peer."""
-        key, port = psk.generate(), free_port()
+        """Both sides, ready to begin. `role` is the agent's; `agent`, `device` and `peer` override
+        settings of either, `options` go to the kind of peer. `reuse`: an agent that a test before
+        left with the same settings will do; its engines' counters go on."""
+        ours: dict[str, Any] = {
+            "address": self.wire.agent_side[0],
+            "port": self.wire.agent_side[1],
+            "role": role,
+            "local_id": OURS,
+            "remote_id": THEIRS,
+            "proposals": [suite],
+            "retransmit": "fast",
+            "legacy": any(part in LEGACY for part in suite.split("-")),
+        } | (agent or {})
+        wanted = {"device": {"name": "bench"} | (device or {}), "peer": {"gw": ours}}
+        running = self._standing.take(self.board, wanted if reuse else None)
+        key, port = (running.key, running.port) if running else (psk.generate(), free_port())
         theirs: dict[str, Any] = {
             "role": OTHER[role],
             "local": (LOOPBACK, 0),
@@ -61,31 +93,28 @@ class Bench:
             "local_id": THEIRS,
             "remote_id": OURS,
             "proposals": [suite],
-        }
-        theirs.update(peer or {})
+        } | (peer or {})
         self.peer = peers.make_peer(kind, PeerConfig(**theirs), **options)
         self._ending.enter_context(self.peer)
         self.wire.connect(agent=(LOOPBACK, port), peer=self.peer.address)
-        ours: dict[str, Any] = {
-            "address": self.wire.agent_side[0],
-            "port": self.wire.agent_side[1],
-            "role": role,
-            "psk": key,
-            "local_id": OURS,
-            "remote_id": THEIRS,
-            "proposals": [suite],
-            "retransmit": "fast",
-            "legacy": any(part in LEGACY for part in suite.split("-")),
-        }
-        ours.update(agent or {})
+        if running is None:
+            running = self._boot(wanted, key, port)
+        if reuse:
+            self._borrowed = running
+        else:
+            self._ending.enter_context(running.agent)
+        running.events.clear()
+        self.agent, self.events = running.agent, running.events
+        self._before = self._counted()
+
+    def _boot(self, wanted: dict[str, Any], key: str, port: int) -> Standing:
+        gateway = {"psk": key} | wanted["peer"]["gw"]
+        network = {"bind": LOOPBACK, "port": port}
         given = config.check(
-            {
-                "device": {"name": "bench"},
-                "network": {"bind": LOOPBACK, "port": port},
-                "peer": {"gw": ours},
-            }
+            {"device": wanted["device"], "network": network, "peer": {"gw": gateway}}
         )
-        self.agent = self._ending.enter_context(Agent(self.board, given, self.events.append))
+        events: list[Event] = []
+        return Standing(wanted, Agent(self.board, given, events.append), key, port, events)
 
     def negotiate(self, timeout: float = 30) -> tuple[Outcome, PeerResult]:
         """Run the exchange; both sides' view of how it ended."""
@@ -96,9 +125,14 @@ class Bench:
         return outcome, self.peer.wait(timeout if outcome.established else 1)
 
     def drops(self) -> dict[str, int]:
-        """The board's drop counters."""
-        drops: dict[str, int] = self.agent.call("counters")["drops"]
-        return drops
+        """The board's drop counters, of this test's datagrams."""
+        counted = self._counted().items()
+        since = {reason: total - self._before.get(reason, 0) for reason, total in counted}
+        return {reason: total for reason, total in since.items() if total}
+
+    def _counted(self) -> dict[str, int]:
+        counted: dict[str, int] = self.agent.call("counters")["drops"]
+        return counted
 
 
 def eventually(condition: Callable[[], Any], timeout: float = 5) -> Any:

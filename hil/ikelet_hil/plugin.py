@@ -17,6 +17,7 @@ from ikelet_hil import capabilities
 
 if TYPE_CHECKING:
     from ikelet_hil.bench import Bench
+    from ikelet_hil.standing import StandingAgents
 
 EMULATED = ("process", "qemu")
 
@@ -57,10 +58,19 @@ def board(request: pytest.FixtureRequest) -> Board:
     return found
 
 
+@pytest.fixture(scope="session")
+def standing() -> Iterator[StandingAgents]:
+    """The agents that stay on from test to test."""
+    from ikelet_hil.standing import StandingAgents
+
+    with StandingAgents() as agents:
+        yield agents
+
+
 @pytest.fixture
-def bench(board: Board) -> Iterator[Bench]:
+def bench(board: Board, standing: StandingAgents) -> Iterator[Bench]:
     """The board, and the means to put a gateway opposite it."""
     from ikelet_hil.bench import Bench  # with scapy: other test suites shall not pay for it
 
-    with Bench(board) as bench:
+    with Bench(board, standing=standing) as bench:
         yield bench

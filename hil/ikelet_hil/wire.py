@@ -8,6 +8,7 @@ Both sides talk to a socket of the wire, each taking it for the other. The first
 a datagram acts on it; random choices follow from the seed.
 """
 
+import contextlib
 import heapq
 import itertools
 import random
@@ -16,10 +17,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from typing import Protocol
 
 from ikelet_hil.passage import OTHER_WAY, TO_AGENT, TO_PEER, Numbering, Passage
 from ikelet_hil.rules import Out, Rule
+from ikelet_hil.timeline import NoTimeline, Timeline
 
 __all__ = ["TO_AGENT", "TO_PEER", "Passage", "Wire"]
 
@@ -28,18 +29,12 @@ Address = tuple[str, int]
 LOOPBACK = "127.0.0.1"
 
 
-class Timeline(Protocol):
-    """Where the wire tells what happened on it."""
-
-    def add(self, source: str, text: str, **data: object) -> None: ...
-
-
 class Wire:
     """A UDP proxy between two addresses, in a thread of its own from creation to close().
 
     `agent` and `peer` are where the two sides are; a side that is not known yet is learned from
     what it sends. `agent_side` is what the agent shall take for its peer, `peer_side` what the
-    peer shall take for the agent.
+    peer shall take for the agent. `agent_socket` is lent to it for the former.
     """
 
     def __init__(
@@ -48,21 +43,24 @@ class Wire:
         peer: Address | None = None,
         timeline: Timeline | None = None,
         seed: int | None = None,
-        host: str = LOOPBACK,
+        agent_socket: socket.socket | None = None,
     ) -> None:
         self.seed = random.randrange(1 << 32) if seed is None else seed
         self.random = random.Random(self.seed)
         self.passages: list[Passage] = []
         self.rules: list[Rule] = []
         self.reached = 0
-        self._timeline = timeline
+        self._timeline = timeline or NoTimeline()
         self._numbering = Numbering()
-        self._sockets = {TO_PEER: _bound(host), TO_AGENT: _bound(LOOPBACK)}
+        self._lent = agent_socket
+        self._sockets = {TO_PEER: agent_socket or bound(), TO_AGENT: bound()}
         self._ends = {TO_PEER: peer, TO_AGENT: agent}
         self._due: list[tuple[float, int, Passage, bytes]] = []
         self._order = itertools.count()
         self._held: list[tuple[int, Passage, bytes]] = []
         self._lock = threading.RLock()
+        for each in self._sockets.values():
+            _drain(each)
         self._woken, self._wake = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="wire", daemon=True)
         self._thread.start()
@@ -117,7 +115,8 @@ class Wire:
         self._wake.send(b"x")
         self._thread.join()
         for each in (self._woken, self._wake, *self._sockets.values()):
-            each.close()
+            if each is not self._lent:
+                each.close()
 
     def __enter__(self) -> "Wire":
         return self
@@ -208,19 +207,26 @@ class Wire:
 
     def _record(self, passage: Passage) -> None:
         self.passages.append(passage)
-        if self._timeline:
-            cause = f" ({passage.cause})" if passage.cause else ""
-            self._timeline.add(
-                "udp",
-                f"{passage.direction} {passage}: {passage.fate}{cause}",
-                direction=passage.direction,
-                number=passage.number,
-                bytes=len(passage.data),
-                fate=passage.fate,
-            )
+        cause = f" ({passage.cause})" if passage.cause else ""
+        self._timeline.add(
+            "udp",
+            f"{passage.direction} {passage}: {passage.fate}{cause}",
+            direction=passage.direction,
+            number=passage.number,
+            bytes=len(passage.data),
+            fate=passage.fate,
+        )
 
 
-def _bound(host: str) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    bound.bind((host, 0))
-    return bound
+def bound(host: str = LOOPBACK) -> socket.socket:
+    """A UDP socket at a free port of `host`."""
+    found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    found.bind((host, 0))
+    return found
+
+
+def _drain(end: socket.socket) -> None:
+    """Forget what came before: a lent socket may have something of an earlier exchange."""
+    while select.select([end], [], [], 0)[0]:
+        with contextlib.suppress(OSError):
+            end.recv(65535)

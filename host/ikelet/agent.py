@@ -1,5 +1,6 @@
 """An agent on a board, as the host sees it: start it, bring a peer up, learn how that ended."""
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -122,6 +123,13 @@ class Agent:
         except LinkError as error:
             raise self._death() from error
 
+    def take_down(self, timeout: float = 2.0) -> None:
+        """Take every SA down; what the board told until then is read to its end."""
+        for peer in self.config.peers:
+            self.console.call("down", {"peer": peer}, timeout * self.board.slowness)
+        while not self.console.notifications.empty():
+            self._next_event(0)
+
     def stop(self) -> None:
         """Take the SAs down, so that the peers' go too, and end the board."""
         if self._console:
@@ -139,14 +147,9 @@ class Agent:
         self.stop()
 
     def _say_goodbye(self) -> None:
-        try:
-            for peer in self.config.peers:
-                self.console.call("down", {"peer": peer}, timeout=2 * self.board.slowness)
-        except IkeletError:
-            # Already on the way out: a board that does not answer is ended all the same.
-            pass
-        while not self.console.notifications.empty():
-            self._next_event(0)
+        # Already on the way out: a board that does not answer is ended all the same.
+        with contextlib.suppress(IkeletError):
+            self.take_down()
 
     def _send_datagram(self, params: Params) -> None:
         if self._relay:

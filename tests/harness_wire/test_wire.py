@@ -21,7 +21,8 @@ from ikelet_hil.rules import (
     rewrite,
     truncate,
 )
-from ikelet_hil.wire import TO_AGENT, TO_PEER, Wire
+from ikelet_hil.timeline import Timeline
+from ikelet_hil.wire import TO_AGENT, TO_PEER, Wire, bound
 
 COOKIES = b"initiate", b"responds"
 # number: (is the initiator's, responder's cookie, first payload, exchange, flags)
@@ -264,19 +265,22 @@ def test_a_side_that_is_not_there_is_no_end_of_the_wire() -> None:
         assert agent.recv(4096) == b"still there"
 
 
+def test_a_socket_that_is_lent_outlives_the_wire() -> None:
+    with bound() as lent:
+        for _ in range(2):
+            with Wire(agent_socket=lent) as wire:
+                assert wire.agent_side == lent.getsockname()
+        assert lent.fileno() >= 0
+
+
 def test_the_timeline_is_told(ends: Ends) -> None:
-    told = []
-
-    class Timeline:
-        def add(self, source: str, text: str, **data: object) -> None:
-            told.append((source, text, data["fate"]))
-
-    with Wire(peer=ends.peer.getsockname(), timeline=Timeline(), seed=1) as wire:
+    timeline = Timeline()
+    with Wire(peer=ends.peer.getsockname(), timeline=timeline, seed=1) as wire:
         wire.add(drop(At(1)))
         ends.agent.sendto(message(1), wire.agent_side)
         ends.agent.sendto(message(3), wire.agent_side)
         assert ends.at_peer() == [message(3)]
-    assert told == [
+    assert [(each.source, each.text, each.data["fate"]) for each in timeline.entries] == [
         ("udp", "agent->peer message 1 of 32 bytes: dropped (dropped: message 1)", "dropped"),
         ("udp", "agent->peer message 3 of 32 bytes: passed", "passed"),
     ]
