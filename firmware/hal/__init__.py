@@ -39,6 +39,10 @@ class HalError(Exception):
     """No engine can do the operation, or the random source refused."""
 
 
+class PublicKeyError(Exception):
+    """A public value is none of its group, or gives the secret away."""
+
+
 def wipe(buffer):
     """Zero a bytearray, or a writable memoryview of bytes, in place."""
     buffer[:] = bytes(len(buffer))

@@ -6,15 +6,16 @@ milliseconds that never run backwards.
 """
 
 from hal import HalError
-from ike import groups, informational, policy, wire
+from ike import groups, informational, wire
 from ike import registry as R
-from ike.exchange import Drops
-from ike.mainmode import Sa, WrongIdentity
+from ike.exchange import Drops, Refused
+from ike.mainmode import Sa
 from ike.wire import Drop
 
 _MAX_HALF_OPEN_PER_PEER = 4
 _MAX_EVENTS = 48
 _NOTIFY_INTERVAL_MS = 1000
+ANYWHERE = "any"  # the address of a peer that certificates identify
 _LASTING = ("established", "failed", "deleted")  # events that find a place in a full queue
 _NO_HINT = ("duplicate", "unauthenticated-informational")  # say nothing about why it fails
 
@@ -86,6 +87,11 @@ class Engine:
         try:
             header = wire.Header(datagram, self.strict)
             sa = self._lookup(header, path)
+            if header.first == R.FRAGMENT:
+                datagram = self._reassembled(sa, header, datagram)
+                if datagram is None:
+                    return
+                header = self._whole(sa, datagram)
             if header.exchange == R.ID_PROT:
                 self._main_mode(sa, header, datagram, path, now)
             elif header.exchange == R.INFORMATIONAL:
@@ -111,6 +117,20 @@ class Engine:
                     raise Drop("wrong-path")
                 return sa
         return None
+
+    def _reassembled(self, sa, header, datagram):
+        if sa is None:
+            raise Drop("unknown-cookie")
+        if header.encrypted or header.exchange != R.ID_PROT or header.msgid:
+            raise Drop("bad-fragment")
+        return sa.reassemble(header, datagram)
+
+    def _whole(self, sa, message):
+        """The header of a message that came in fragments."""
+        header = wire.Header(message, self.strict, wire.MAX_WHOLE)
+        if (header.cky_i, header.cky_r) != (sa.cky_i, sa.cky_r) or header.first == R.FRAGMENT:
+            raise Drop("bad-fragment")
+        return header
 
     def _main_mode(self, sa, header, datagram, path, now):
         if header.msgid:
@@ -185,26 +205,32 @@ class Engine:
     def _process(self, sa, header, datagram, digest, now):
         try:
             sa.receive(header, datagram, digest, now)
-        except WrongIdentity as wrong:
-            self._tell(informational.notify, sa, R.INVALID_ID_INFORMATION)
-            if sa.initiator:  # the responder has an SA already
-                self._tell(informational.delete, sa)
-            expected = policy.describe_identity(sa.peer.remote_id)
-            sa.fail(
-                "wrong-identity",
-                "the peer proved the key, but its identity is %s and remote_id is %s"
-                % (wrong.args[0], expected),
-            )
+        except Refused as refused:
+            self.refuse(sa, *refused.args)
 
     def _peer_at(self, path):
-        """The configured peer at a remote address; the port decides between several."""
+        """The configured peer at a remote address; the port decides between several. Where none
+        is, one that may be anywhere: its certificate will tell which."""
         found = None
         for peer in self.peers:
             if peer.address == path[2] and (found is None or peer.port == path[3]):
                 found = peer
+        for peer in self.peers:
+            if found is None and peer.address == ANYWHERE:
+                found = peer
         if found is None:
             raise Drop("unknown-peer")
         return found
+
+    def alternatives(self, sa):
+        """The peers that the other side of an exchange may turn out to be by its identity."""
+        if sa.peer.address != ANYWHERE:
+            return [sa.peer]
+        return [
+            peer
+            for peer in self.peers
+            if peer.address == ANYWHERE and sa.suite.base in [suite.base for suite in peer.suites]
+        ]
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -256,18 +282,30 @@ class Engine:
 
     # --- lent to the SAs ------------------------------------------------------------------------
 
+    def refuse(self, sa, code, number, reason):
+        """End an exchange with a peer that proved its key and is refused all the same."""
+        self._tell(informational.notify, sa, number)
+        if sa.initiator:  # the responder has an SA already
+            self._tell(informational.delete, sa)
+        sa.fail(code, reason)
+
     def key_pair(self, group):
         """(private exponent, public value) for one exchange, as bytearrays."""
         return self._pairs.pop(group, None) or self._make_pair(group)
 
     def _make_pair(self, group):
-        prime = groups.prime(group)
-        x = self.hal.random(R.GROUPS[group][3] // 8)
-        x[0] |= 0x80  # the full width, whatever the draw
-        return x, bytes(self.hal.modexp(b"\2", x, prime))
+        return groups.make_pair(self.hal, group)
 
     def transmit(self, sa, datagram):
-        self._out.append((sa.path, datagram))
+        """Queue a message for an SA's peer: in fragments where both sides can and it is large."""
+        both = sa.capable & set(sa.peer.capable)
+        if len(datagram) <= wire.MAX_DATAGRAM or "fragmentation" not in both:
+            self._out.append((sa.path, datagram))
+            return
+        from ike import fragments
+
+        for part in fragments.split(datagram):
+            self._out.append((sa.path, part))
 
     def event(self, name, **data):
         data["event"] = name

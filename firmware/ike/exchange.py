@@ -9,6 +9,10 @@ HALF_OPEN_MS = 30000  # how long a responder keeps an exchange that does not go 
 MAX_REPLAYS = 2  # how often one reply is sent again for a repeated request
 
 
+class Refused(Exception):
+    """A peer that proved who it is and is still refused: `args` = (code, notify type, reason)."""
+
+
 class Retransmitter:
     """When to send the initiator's last message again. Times in ms."""
 

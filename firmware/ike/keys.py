@@ -14,6 +14,12 @@ def skeyid_psk(hal, suite, psk, ni_b, nr_b):
     return hal.hmac(suite.hash, psk, ni_b, nr_b)
 
 
+def skeyid_signature(hal, suite, ni_b, nr_b, g_xy):
+    """SKEYID = prf(Ni_b | Nr_b, g^xy)     (RFC 2409 section 5)"""
+    nonces = ni_b + nr_b
+    return hal.hmac(suite.hash, nonces, g_xy)
+
+
 def skeyid_family(hal, suite, skeyid, g_xy, cky_i, cky_r):
     """SKEYID_d, SKEYID_a, SKEYID_e (RFC 2409 section 5). g_xy is as long as the prime."""
     name = suite.hash
@@ -56,14 +62,14 @@ def exchange_iv(hal, suite, last_block, msgid):
     return digest[: R.CIPHERS[suite.cipher][3]]
 
 
-def hash_i(hal, suite, skeyid, g_xi, g_xr, cky_i, cky_r, sai_b, idii_b):
+def hash_i(hal, name, skeyid, g_xi, g_xr, cky_i, cky_r, sai_b, idii_b):
     """HASH_I = prf(SKEYID, g^xi | g^xr | CKY-I | CKY-R | SAi_b | IDii_b)   (RFC 2409 5)"""
-    return hal.hmac(suite.hash, skeyid, g_xi, g_xr, cky_i, cky_r, sai_b, idii_b)
+    return hal.hmac(name, skeyid, g_xi, g_xr, cky_i, cky_r, sai_b, idii_b)
 
 
-def hash_r(hal, suite, skeyid, g_xi, g_xr, cky_i, cky_r, sai_b, idir_b):
+def hash_r(hal, name, skeyid, g_xi, g_xr, cky_i, cky_r, sai_b, idir_b):
     """HASH_R = prf(SKEYID, g^xr | g^xi | CKY-R | CKY-I | SAi_b | IDir_b)   (RFC 2409 5)"""
-    return hal.hmac(suite.hash, skeyid, g_xr, g_xi, cky_r, cky_i, sai_b, idir_b)
+    return hal.hmac(name, skeyid, g_xr, g_xi, cky_r, cky_i, sai_b, idir_b)
 
 
 def informational_hash(hal, suite, skeyid_a, msgid, content):

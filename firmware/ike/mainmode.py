@@ -17,7 +17,7 @@ from binascii import hexlify
 import hal as _hal
 from ike import groups, keys, policy, wire
 from ike import registry as R
-from ike.exchange import HALF_OPEN_MS, Replay, Retransmitter
+from ike.exchange import HALF_OPEN_MS, Refused, Replay, Retransmitter
 from ike.wire import Drop
 
 # state: (message it waits for, encrypted, handler, next state)
@@ -32,12 +32,18 @@ TRANSITIONS = {
 
 # message: (payloads it must carry, once each; payloads it may carry)
 PAYLOADS = {
-    1: ((R.SA,), (R.VID, R.N)),
-    2: ((R.SA,), (R.VID, R.N)),
+    1: ((R.SA,), (R.VID, R.CERTREQ, R.N)),
+    2: ((R.SA,), (R.VID, R.CERTREQ, R.N)),
     3: ((R.KE, R.NONCE), (R.VID, R.CERTREQ, R.N)),
     4: ((R.KE, R.NONCE), (R.VID, R.CERTREQ, R.N)),
     5: ((R.ID, R.HASH), (R.VID, R.N)),
     6: ((R.ID, R.HASH), (R.VID, R.N)),
+}
+
+# The same of the last two messages, where signatures authenticate (section 5.1)
+SIGNED_PAYLOADS = {
+    5: ((R.ID, R.SIG), (R.CERT, R.CERTREQ, R.VID, R.N)),
+    6: ((R.ID, R.SIG), (R.CERT, R.CERTREQ, R.VID, R.N)),
 }
 
 # state: the secrets that exist in it; leaving for a state without one wipes it
@@ -54,6 +60,7 @@ SECRETS = {
 _ALL_SECRETS = ("x", "skeyid", "skeyid_d", "skeyid_a", "ka")
 
 _NONCE_BYTES = 32
+_MAY_BE_LARGE = ("MAIN_R2", "MAIN_I3", "ESTABLISHED")  # the next message, or its repetition
 _GIVEN_UP = {
     "MAIN_I1": ("no-answer", "no answer to message 1"),
     "MAIN_I2": ("no-answer", "no answer to message 3"),
@@ -86,6 +93,10 @@ class Sa:
         self.replay = Replay()
         self.sent = None  # the last message, for retransmission
         self.capable = set()  # what the peer's vendor IDs announce, by registry.VENDOR_IDS
+        self.asked = False  # for a certificate of ours
+        self.reassembly = None
+        self.refusal = None  # see refuse_later
+        self._last = None  # the last ciphertext block of the message in hand
         self.hint = ""  # why the last datagram was of no use, for the reason of a failure
         self.iv = None
         self.modexp_ms = 0
@@ -105,6 +116,7 @@ class Sa:
             if secret is not None and name not in kept:
                 _hal.wipe(secret)
                 setattr(self, name, None)
+        self.reassembly = None
         if state in ("ESTABLISHED", "DEAD"):
             self._forget_exchange()
             self.retransmitter.stop()
@@ -135,18 +147,23 @@ class Sa:
         if encrypted:
             self.derive()
             content, last = self.decrypt(content, self.iv)
+            self._last = last
         found = self.payloads(content, header.first, encrypted)
-        parts = _sort(found, number)
+        parts = _sort(found, number, self.peer.credentials)
+        before = self.capable, self.asked
+        self._learn(found)
         try:
             reply, carries, answer = getattr(self, "_handle_" + handler)(parts)
-        except WrongIdentity:
+        except Refused:
             self.iv = last  # authentic all the same: the notify about it is encrypted after it
+            raise
+        except Exception:
+            self.capable, self.asked = before
             raise
         if encrypted:
             self.iv = last
         self.replay.accept(digest)
         self.hint = ""
-        self._learn(found)
         names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
         self._report("in", number, header.length, names, carries)
         self._enter(following)
@@ -162,12 +179,31 @@ class Sa:
             self._established(now)
 
     def _learn(self, found):
-        """Take note of the vendor IDs that we know; all others mean nothing."""
+        """Take note of the vendor IDs that we know, all others mean nothing; and of whether the
+        peer asks for a certificate of ours."""
+        credentials = self.peer.credentials
         for kind, body, _ in found:
             if kind == R.VID:
                 for name, begins in R.VENDOR_IDS.items():
                     if bytes(body[: len(begins)]) == begins:
-                        self.capable.add(name)
+                        self.capable = self.capable | {name}
+            elif kind == R.CERTREQ and credentials and credentials.answers(body):
+                self.asked = True
+
+    def reassemble(self, header, datagram):
+        """The whole message where this fragment completes one, else None."""
+        if "fragmentation" not in self.peer.capable or self.state not in _MAY_BE_LARGE:
+            raise Drop("unexpected-fragment")
+        if self.reassembly is None:
+            from ike import fragments
+
+            self.reassembly = fragments.Reassembly()
+        return self.reassembly.add(memoryview(datagram)[wire.HEADER : header.length])
+
+    def refuse_later(self, code, number, reason):
+        """The message in hand is dropped for a certificate that anyone may have damaged on its
+        way: say so to the peer when no better one comes in time."""
+        self.refusal = code, number, reason, self._last
 
     def payloads(self, content, first, encrypted):
         """The payloads of a message; where a plaintext makes no chain, the keys differ."""
@@ -194,9 +230,12 @@ class Sa:
         suite = self.suite
         began = self.engine.clock()
         theirs = self.g_xr if self.initiator else self.g_xi
-        g_xy = hal.modexp(theirs, self.x, groups.prime(suite.group))
+        g_xy = groups.shared(hal, suite.group, self.x, theirs)
         self.modexp_ms = self.engine.clock() - began
-        skeyid = keys.skeyid_psk(hal, suite, self.peer.psk, self.ni_b, self.nr_b)
+        if self.peer.credentials:
+            skeyid = keys.skeyid_signature(hal, suite, self.ni_b, self.nr_b, g_xy)
+        else:
+            skeyid = keys.skeyid_psk(hal, suite, self.peer.psk, self.ni_b, self.nr_b)
         skeyid_d, skeyid_a, skeyid_e = keys.skeyid_family(
             hal, suite, skeyid, g_xy, self.cky_i, self.cky_r
         )
@@ -277,13 +316,9 @@ class Sa:
 
     def _public_value(self, parts):
         """The peer's public value and nonce, checked (RFC 2409 section 5; RFC 2631 2.1.5)."""
-        prime = groups.prime(self.suite.group)
         value = bytes(parts[R.KE])
         nonce = bytes(parts[R.NONCE])
-        if len(value) != len(prime):
-            raise Drop("bad-ke-length")
-        if not 1 < int.from_bytes(value, "big") < int.from_bytes(prime, "big") - 1:
-            raise Drop("bad-ke-value")
+        groups.check(self.engine.hal, self.suite.group, value)
         if value == self.g_xi:
             raise Drop("reflected")
         if not 8 <= len(nonce) <= 256:
@@ -296,23 +331,24 @@ class Sa:
         self.g_xi, self.ni_b = value, nonce
         self.nr_b = bytes(self.engine.hal.random(_NONCE_BYTES))
         reply, carries = _ke_payloads("g^xr", self.g_xr, "Nr", self.nr_b)
+        if self.peer.credentials:
+            reply += self.peer.credentials.requests()
         return reply, _ke_text("g^xi", value, "Ni", nonce), carries
 
     def _handle_ke_answer(self, parts):
         self.g_xr, self.nr_b = self._public_value(parts)
         self.derive()
-        body = self.peer.local_id
-        reply = [(R.ID, body), (R.HASH, self._hash(True, body))]
         received = _ke_text("g^xr", self.g_xr, "Nr", self.nr_b)
-        return reply, received, _id_text(body, "HASH_I")
+        return self._proof(True), received, self._id_text(self.peer.local_id, True)
 
     # --- messages 5 and 6: who it is -----------------------------------------------------------
 
-    def _hash(self, initiators, id_b):
+    def hash(self, initiators, id_b, name=None):
+        """HASH_I or HASH_R over an identity; `name`: another hash than the suite's."""
         function = keys.hash_i if initiators else keys.hash_r
         return function(
             self.engine.hal,
-            self.suite,
+            name or self.suite.hash,
             self.skeyid,
             self.g_xi,
             self.g_xr,
@@ -322,25 +358,43 @@ class Sa:
             id_b,
         )
 
+    def _proof(self, initiators):
+        """The payloads that authenticate us: identity, and HASH or signature."""
+        if self.peer.credentials:
+            return self.peer.credentials.prove(self, initiators)
+        body = self.peer.local_id
+        return [(R.ID, body), (R.HASH, self.hash(initiators, body))]
+
     def _authenticate(self, parts, initiators):
-        """The peer's identity, once HASH proved the key; a wrong one then ends the exchange."""
+        """The peer's identity, once it is proven; one that is not the configured one then ends
+        the exchange."""
         body = parts[R.ID]
-        expected = self._hash(initiators, body)
-        if not _hal.equal(expected, parts[R.HASH]):
+        if self.peer.credentials:
+            self.peer.credentials.authenticate(self, parts, initiators)
+            return bytes(body)
+        if not _hal.equal(self.hash(initiators, body), parts[R.HASH]):
             raise Drop("bad-hash")
         if not policy.same_identity(body, self.peer.remote_id):
-            raise WrongIdentity(policy.describe_identity(body))
+            raise Refused(
+                "wrong-identity",
+                R.INVALID_ID_INFORMATION,
+                "the peer proved the key, but its identity is %s and remote_id is %s"
+                % tuple([policy.describe_identity(i) for i in (body, self.peer.remote_id)]),
+            )
         return bytes(body)
 
     def _handle_id_offer(self, parts):
         theirs = self._authenticate(parts, True)
-        body = self.peer.local_id
-        reply = [(R.ID, body), (R.HASH, self._hash(False, body))]
-        return reply, _id_text(theirs, "HASH_I"), _id_text(body, "HASH_R")
+        ours = self._id_text(self.peer.local_id, False)
+        return self._proof(False), self._id_text(theirs, True), ours
 
     def _handle_id_answer(self, parts):
         theirs = self._authenticate(parts, False)
-        return None, _id_text(theirs, "HASH_R"), ""
+        return None, self._id_text(theirs, False), ""
+
+    def _id_text(self, body, initiators):
+        proof = "SIG_" if self.peer.credentials else "HASH_"
+        return "ID %s, %s" % (policy.describe_identity(body), proof + "RI"[initiators])
 
     # --- sending and reporting -----------------------------------------------------------------
 
@@ -390,18 +444,21 @@ class Sa:
         if self.state == "MAIN_R1":  # anyone can send a message 1: no failure of the peer's
             self.engine.abandoned(self)
             return
+        if self.refusal:
+            code, number, reason, self.iv = self.refusal
+            self.engine.refuse(self, code, number, reason)
+            return
         code, reason = _GIVEN_UP[self.state]
+        if self.peer.credentials:
+            reason = reason.split(": do the")[0]
         self.fail(code, reason + (" (%s)" % self.hint if self.hint else ""))
 
 
-class WrongIdentity(Exception):
-    """The peer proved the key under an identity that is not the configured one: `args[0]`."""
-
-
-def _sort(found, number):
-    """{type: body} of a message's payloads: what it must carry once, what it may carry at all."""
-    required, optional = PAYLOADS[number]
-    parts = {}
+def _sort(found, number, signed):
+    """{type: body} of a message's payloads: what it must carry once, what it may carry at all;
+    of certificates a list."""
+    required, optional = signed and SIGNED_PAYLOADS.get(number) or PAYLOADS[number]
+    parts = {R.CERT: []}
     for index, (kind, body, _) in enumerate(found):
         if kind in required:
             if kind in parts:
@@ -411,7 +468,9 @@ def _sort(found, number):
             parts[kind] = body
         elif kind not in optional and kind < R.PRIVATE:
             raise Drop("unexpected-payload")
-    if len(parts) != len(required):
+        elif kind == R.CERT:
+            parts[kind].append(body)
+    if len(parts) != len(required) + 1:
         raise Drop("missing-payload")
     return parts
 
@@ -423,7 +482,3 @@ def _ke_text(public_name, public, nonce_name, nonce):
 def _ke_payloads(public_name, public, nonce_name, nonce):
     text = _ke_text(public_name, public, nonce_name, nonce)
     return [(R.KE, public), (R.NONCE, nonce)], text
-
-
-def _id_text(body, hash_name):
-    return "ID %s, %s" % (policy.describe_identity(body), hash_name)

@@ -17,7 +17,7 @@ class PolicyError(Exception):
 class Suite:
     """One proposal: cipher, hash and group by name; `name` in strongSwan's spelling."""
 
-    def __init__(self, name, legacy=False):
+    def __init__(self, name, legacy=False, method=R.AUTH_PSK):
         parts = name.split("-")
         known = len(parts) == 3 and parts[0] in R.CIPHERS and parts[1] in R.HASHES
         if not known or parts[2] not in R.GROUPS:
@@ -26,7 +26,7 @@ class Suite:
             raise PolicyError("proposal %s needs legacy = true" % name)
         self.name = name
         self.cipher, self.hash, self.group = parts
-        self.base = dict(self.attributes(R.AUTH_PSK, 0)[:-2])  # without the lifetime
+        self.base = dict(self.attributes(method, 0)[:-2])  # without the lifetime
 
     def attributes(self, auth, lifetime):
         """The attributes that offer this suite; lifetime in seconds."""
@@ -46,8 +46,10 @@ class Suite:
 class Peer:
     """A configured peer gateway.
 
-    `address` is its IP address as text and `port` its UDP port; `psk` bytes; identities are IP
-    addresses as text; `proposals` names of suites in order of preference; `lifetime` seconds.
+    `address` is its IP address as text, or "any" where certificates tell who it is, and `port`
+    its UDP port; `psk` bytes, or None with `credentials` (certs.Credentials); identities are IP
+    addresses as text, or bodies of ID payloads; `proposals` names of suites in order of
+    preference; `lifetime` seconds.
     """
 
     def __init__(
@@ -64,19 +66,24 @@ class Peer:
         legacy=False,
         strict=True,
         retransmit="strongswan",
+        credentials=None,
     ):
         self.name = name
         self.address = address
         self.port = port
         self.role = role
-        self.auth = "psk"
-        self.capable = ()  # what our vendor IDs announce, by registry.VENDOR_IDS
+        self.auth = "cert" if credentials else "psk"
+        self.method = credentials.method if credentials else R.AUTH_PSK
+        # What our vendor IDs announce, by registry.VENDOR_IDS.
+        self.capable = ("fragmentation",) if credentials else ()
         self.psk = psk
+        self.credentials = credentials
+        self.legacy = legacy
         # A responder must choose the key before it sees an identity, so that only the address
         # can tell the peers apart (RFC 2409 section 5.4).
-        self.local_id = identity(local_id)
-        self.remote_id = identity(remote_id)
-        self.suites = [Suite(proposal, legacy) for proposal in proposals]
+        self.local_id = local_id if credentials else identity(local_id)
+        self.remote_id = remote_id if credentials else identity(remote_id)
+        self.suites = [Suite(proposal, legacy, self.method) for proposal in proposals]
         self.lifetime = lifetime
         self.strict = strict
         self.retransmit = retransmit
@@ -120,6 +127,12 @@ def describe_identity(body):
         return ".".join(str(octet) for octet in value)
     if kind == R.ID_IPV6 and len(value) == 16:
         return ":".join("%x" % word for word in struct.unpack("!8H", value))
+    if kind in (R.ID_FQDN, R.ID_USER_FQDN) and all(32 < octet < 127 for octet in value):
+        return value.decode()
+    if kind == R.ID_DN:
+        from pki import dn
+
+        return dn.text(value)
     return "type %d, %d bytes" % (kind, len(value))
 
 
@@ -128,9 +141,12 @@ def same_identity(body, expected):
 
     Protocol and port may be 0/0 or UDP with port 0, 500 or 4500.
     """
-    if len(body) < 4 or (body[1], body[2] << 8 | body[3]) not in _ID_PORTS:
-        return False
-    return body[0] == expected[0] and body[4:] == expected[4:]
+    return is_phase1_id(body) and body[0] == expected[0] and body[4:] == expected[4:]
+
+
+def is_phase1_id(body):
+    """Whether an ID payload names no other service than IKE (RFC 2407 section 4.6.2)."""
+    return len(body) >= 4 and (body[1], body[2] << 8 | body[3]) in _ID_PORTS
 
 
 def offer_body(peer):
@@ -138,7 +154,7 @@ def offer_body(peer):
     last = len(peer.suites) - 1
     return wire.sa_body(
         [
-            wire.transform(index + 1, suite.attributes(R.AUTH_PSK, peer.lifetime), index < last)
+            wire.transform(index + 1, suite.attributes(peer.method, peer.lifetime), index < last)
             for index, suite in enumerate(peer.suites)
         ]
     )
@@ -164,7 +180,7 @@ def select(peer, body):
         answer = bytearray(chosen[0])
         answer[0] = 0
         return peer.suites[best], chosen[1], wire.sa_body((answer,), number)
-    if not any((R.AUTH_METHOD, R.AUTH_PSK) in attrs for attrs, _ in parsed):
+    if not any((R.AUTH_METHOD, peer.method) in attrs for attrs, _ in parsed):
         raise Drop("auth-method-mismatch")
     raise Drop("no-proposal-chosen")
 
@@ -181,9 +197,9 @@ def accept(peer, body):
     chosen = set(attrs)
     if len(chosen) == len(attrs):
         for suite in peer.suites:
-            if chosen == set(suite.attributes(R.AUTH_PSK, peer.lifetime)):
+            if chosen == set(suite.attributes(peer.method, peer.lifetime)):
                 return suite, peer.lifetime
-    if (R.AUTH_METHOD, R.AUTH_PSK) not in chosen:
+    if (R.AUTH_METHOD, peer.method) not in chosen:
         raise Drop("auth-method-mismatch")
     raise Drop("attributes-changed")
 

@@ -6,6 +6,7 @@ Ciphers, hashes and DH groups are tables: a new one is a row here (and an operat
 # Payload types (RFC 2408 section 3.1; RFC 3947 section 3.2 for NAT-D and NAT-OA).
 SA, KE, ID, CERT, CERTREQ, HASH, SIG, NONCE, N, D, VID = 1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13
 PROPOSAL, TRANSFORM, NAT_D = 2, 3, 20
+FRAGMENT = 132  # of Cisco's own, in a datagram of its own
 PRIVATE = 128  # from here on; Cisco puts one (128) beside HASH
 
 PAYLOAD_NAMES = {
@@ -54,12 +55,17 @@ NOTIFY_NAMES = {
     16: "PAYLOAD-MALFORMED",
     17: "INVALID-KEY-INFORMATION",
     18: "INVALID-ID-INFORMATION",
+    19: "INVALID-CERT-ENCODING",
+    20: "INVALID-CERTIFICATE",
+    21: "CERT-TYPE-UNSUPPORTED",
+    22: "INVALID-CERT-AUTHORITY",
     23: "INVALID-HASH-INFORMATION",
     24: "AUTHENTICATION-FAILED",
+    25: "INVALID-SIGNATURE",
     30: "UNEQUAL-PAYLOAD-LENGTHS",
     24578: "INITIAL-CONTACT",
 }
-INVALID_ID_INFORMATION = 18
+INVALID_ID_INFORMATION, INVALID_SIGNATURE = 18, 25
 
 # What a refused first message is answered with (RFC 2408 section 5): drop reason -> notify type.
 # Every other reason is met by silence.
@@ -98,12 +104,14 @@ ENCRYPTION, HASH_ALGORITHM, AUTH_METHOD, GROUP, LIFE_TYPE, LIFE_DURATION, KEY_LE
     12,
     14,
 )
-AUTH_PSK = 1
+AUTH_PSK, AUTH_RSA = 1, 3
+# Signature with ECDSA: authentication method -> (curve, hash of HASH_I and HASH_R) (RFC 4754).
+AUTH_ECDSA = {9: ("ecp256", "sha256"), 10: ("ecp384", "sha384"), 11: ("ecp521", "sha512")}
 LIFE_SECONDS, LIFE_KILOBYTES = 1, 2
 DEFAULT_LIFETIME = 28800  # seconds, when no lifetime is negotiated (RFC 2407 section 4.5)
 
 # Identification types (RFC 2407 section 4.6.2.1).
-ID_IPV4, ID_FQDN, ID_USER_FQDN, ID_IPV6 = 1, 2, 3, 5
+ID_IPV4, ID_FQDN, ID_USER_FQDN, ID_IPV6, ID_DN, ID_KEY_ID = 1, 2, 3, 5, 9, 11
 
 # name: (encryption algorithm, key length attribute in bits or 0, key bytes, block bytes, HAL op)
 CIPHERS = {
@@ -122,8 +130,9 @@ HASHES = {
     "sha512": (6, 64),
 }
 
-# name: (group description, prime bits, c of the prime's formula, private exponent bits).
-# The exponents have at least twice the group's strength (RFC 3526 section 8, RFC 7919 5.2).
+# name: (group description, bits of a public value, c of the prime's formula, private exponent
+# bits). The exponents have at least twice the group's strength (RFC 3526 section 8, RFC 7919 5.2).
+# Curves (RFC 5903, RFC 8031) have no c: the HAL knows them.
 GROUPS = {
     "modp1024": (2, 1024, 129093, 192),
     "modp1536": (5, 1536, 741804, 224),
@@ -132,6 +141,10 @@ GROUPS = {
     "modp4096": (16, 4096, 240904, 336),
     "modp6144": (17, 6144, 929484, 384),
     "modp8192": (18, 8192, 4743158, 448),
+    "ecp256": (19, 512, None, 0),
+    "ecp384": (20, 768, None, 0),
+    "ecp521": (21, 1056, None, 0),
+    "curve25519": (31, 256, None, 0),
 }
 
 # Refused unless the peer's configuration says `legacy = true` (RFC 8247, RFC 9395).

@@ -10,6 +10,8 @@ from ike import registry as R
 
 HEADER = 28
 MAX_MESSAGE = 2048  # group 18 needs 1 KB for KE; certificates come in fragments of less
+MAX_WHOLE = 8192  # of a message in fragments: a chain of three certificates, and room
+MAX_DATAGRAM = 1252  # what crosses a path of 1280 bytes, IPv4 and the non-ESP marker included
 _MAX_PAYLOADS = 32
 _MAX_TRANSFORMS = 64
 _MAX_OFFER = 1400  # bytes: it is kept for HASH, and one datagram carries no more unfragmented
@@ -28,11 +30,11 @@ class Header:
     `strict=False` lets bytes behind the message's own length pass (they are not read).
     """
 
-    def __init__(self, datagram, strict=True):
+    def __init__(self, datagram, strict=True, limit=MAX_MESSAGE):
         size = len(datagram)
         if size < HEADER:
             raise Drop("too-short")
-        if size > MAX_MESSAGE:
+        if size > limit:
             raise Drop("too-long")
         self.cky_i, self.cky_r, self.first, version, self.exchange, flags, self.msgid, length = (
             struct.unpack_from(_FORMAT, datagram)

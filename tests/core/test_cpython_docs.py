@@ -27,7 +27,11 @@ def diagram() -> str:
 
 def table() -> str:
     from ike.mainmode import PAYLOADS, SECRETS, TRANSITIONS
+    from ike.mainmode import SIGNED_PAYLOADS
     from ike.registry import PAYLOAD_NAMES
+
+    def names(kinds: tuple[int, ...]) -> str:
+        return ", ".join(PAYLOAD_NAMES[kind] for kind in kinds)
 
     rows = [
         "| state | waits for | must carry | may carry | secrets held |",
@@ -38,9 +42,10 @@ def table() -> str:
         if state in TRANSITIONS:
             expected = TRANSITIONS[state][0]
             number = str(expected)
-            must, may = (
-                ", ".join(PAYLOAD_NAMES[kind] for kind in kinds) for kinds in PAYLOADS[expected]
-            )
+            must, may = (names(kinds) for kinds in PAYLOADS[expected])
+            if expected in SIGNED_PAYLOADS:
+                signed = [names(kinds) for kinds in SIGNED_PAYLOADS[expected]]
+                must, may = f"{must}; signed: {signed[0]}", f"{may}; signed: {signed[1]}"
         rows.append(f"| {state} | {number} | {must} | {may} | {', '.join(held) or '-'} |")
     return "\n".join(rows) + "\n"
 
@@ -51,7 +56,9 @@ def reasons() -> str:
 
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "firmware" / "ike").glob("*.py")):
-        for reason in re.findall(r'(?:Drop\(|drops\.count\()"([a-z-]+)"', path.read_text()):
+        for reason in re.findall(
+            r'(?:Drop\(|drops\.count\(|refuse_later\()"([a-z-]+)"', path.read_text()
+        ):
             found.setdefault(reason, set()).add(path.stem)
     rows = ["| reason | raised in | a first message is answered with |", "|---|---|---|"]
     for reason in sorted(found):
