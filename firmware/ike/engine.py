@@ -389,7 +389,9 @@ class Engine:
     def _answer_error(self, header, reason, size, path, now):
         """Tell a configured peer why its message 1 was refused: at most one notify a second, and
         never more bytes than came (RFC 2408 section 5)."""
-        number = R.NOTIFY_OF.get(reason)
+        from ike import notifies
+
+        number = notifies.ANSWERS.get(reason)
         recent = self._last_notify is not None and now - self._last_notify < _NOTIFY_INTERVAL_MS
         if number is None or recent:
             return

@@ -75,7 +75,9 @@ def _parse_notify(body):
     if len(body) < 8 or 8 + body[5] > len(body):
         raise Drop("bad-notify")
     number = body[6] << 8 | body[7]
-    return R.NOTIFY_NAMES.get(number, str(number)), number
+    from ike import notifies
+
+    return notifies.NAMES.get(number, str(number)), number
 
 
 def _names(sa, body):

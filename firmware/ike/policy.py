@@ -129,10 +129,6 @@ def describe_identity(body):
         return ":".join("%x" % word for word in struct.unpack("!8H", value))
     if kind in (R.ID_FQDN, R.ID_USER_FQDN) and all(32 < octet < 127 for octet in value):
         return value.decode()
-    if kind == R.ID_DN:
-        from pki import dn
-
-        return dn.text(value)
     return "type %d, %d bytes" % (kind, len(value))
 
 

@@ -26,8 +26,7 @@ def diagram() -> str:
 
 
 def table() -> str:
-    from ike.mainmode import PAYLOADS, SECRETS, TRANSITIONS
-    from ike.mainmode import SIGNED_PAYLOADS
+    from ike.mainmode import PAYLOADS, SECRETS, SIGNED_PAYLOADS, TRANSITIONS
     from ike.registry import PAYLOAD_NAMES
 
     def names(kinds: tuple[int, ...]) -> str:
@@ -52,7 +51,7 @@ def table() -> str:
 
 def reasons() -> str:
     """Every drop reason in the core's sources, with the notify that answers a first message."""
-    from ike.registry import NOTIFY_NAMES, NOTIFY_OF
+    from ike.notifies import ANSWERS, NAMES
 
     found: dict[str, set[str]] = {}
     for path in sorted((ROOT / "firmware" / "ike").glob("*.py")):
@@ -62,7 +61,7 @@ def reasons() -> str:
             found.setdefault(reason, set()).add(path.stem)
     rows = ["| reason | raised in | a first message is answered with |", "|---|---|---|"]
     for reason in sorted(found):
-        answer = NOTIFY_NAMES[NOTIFY_OF[reason]] if reason in NOTIFY_OF else "silence"
+        answer = NAMES[ANSWERS[reason]] if reason in ANSWERS else "silence"
         rows.append(f"| {reason} | {', '.join(sorted(found[reason]))} | {answer} |")
     return "\n".join(rows) + "\n"
 
@@ -88,10 +87,10 @@ def test_the_page_is_up_to_date() -> None:
 
 
 def test_every_answer_has_a_reason_that_exists() -> None:
-    from ike.registry import NOTIFY_OF
+    from ike.notifies import ANSWERS
 
     known = set(re.findall(r"^\| ([a-z-]+) \|", reasons(), re.MULTILINE))
-    assert set(NOTIFY_OF) <= known
+    assert set(ANSWERS) <= known
 
 
 if __name__ == "__main__":

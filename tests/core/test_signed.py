@@ -92,7 +92,7 @@ def test_no_fragments_for_a_peer_that_does_not_announce_them():
 
 def test_a_certificate_only_for_who_asks():
     pair = make_pair()
-    pair.r.peers[0].credentials.requests = lambda: []
+    pair.r.peers[0].credentials.requests = list
     pair.connect()
     assert pair.r.peers[0].credentials.seen == [[]]
     assert pair.i.peers[0].credentials.seen == [[SIZE + 1]]
