@@ -13,6 +13,7 @@ _RESIDENT = (
     "ike.exchange",
     "ike.groups",
     "ike.keys",
+    "ike.rivals",
     "ike.mainmode",
     "ike.informational",
     "ike.engine",

@@ -6,15 +6,13 @@ milliseconds that never run backwards.
 """
 
 from hal import HalError
-from ike import groups, informational, wire
+from ike import groups, informational, rivals, wire
 from ike import registry as R
 from ike.exchange import Drops, Refused
 from ike.mainmode import Sa
 from ike.wire import Drop
 
-_MAX_HALF_OPEN_PER_PEER = 4
 _MAX_EVENTS = 48
-_NOTIFY_INTERVAL_MS = 1000
 ANYWHERE = "any"  # the address of a peer that certificates identify
 _LASTING = ("established", "failed", "deleted")  # events that find a place in a full queue
 _NO_HINT = ("duplicate", "unauthenticated-informational")  # say nothing about why it fails
@@ -44,9 +42,16 @@ class Engine:
         self._out = []
         self._events = []
         self._pairs = {}
-        self._cookie_secret = hal.random(16)
+        self._halfopen = None
+        if any(peer.role != "initiator" for peer in peers):
+            from ike import halfopen
+
+            self._halfopen = halfopen
+        self.firsts = []  # see ike/halfopen.py
+        self.cookie_secret = hal.random(16)
         self._cookies_made = 0
-        self._last_notify = None
+        self.last_notify = None  # when an error was last told in clear
+        self.rival_due = 0  # when the next rival's Diffie-Hellman may be made
 
     # --- wishes ---------------------------------------------------------------------------------
 
@@ -56,23 +61,27 @@ class Engine:
         if self.find(name) is not None:
             return
         path = self.local + (peer.address, peer.port)
-        sa = Sa(self, peer, path, True, self._cookie(path, now), wire.ZERO_COOKIE, now)
+        sa = Sa(self, peer, path, True, self.cookie(path, now), wire.ZERO_COOKIE, now)
         self.sas.append(sa)
         sa.initiate()
 
     def terminate(self, name):
         """End a peer's SAs and exchanges; a peer with an SA is told by DELETE. How many."""
         self._peer(name)
-        ended = [sa for sa in self.sas if sa.peer.name == name]
-        for sa in ended:
+        ended = 0
+        sa = self.find(name)
+        while sa:
             self._delete(sa, "us")
-        return len(ended)
+            ended += 1
+            sa = self.find(name)
+        return ended
 
     def find(self, name):
         """The peer's established SA, else its exchange, else None."""
         best = None
         for sa in self.sas:
-            if sa.peer.name == name and (best is None or sa.state == "ESTABLISHED"):
+            ours = sa.peer.name == name and not sa.spare
+            if ours and (best is None or sa.state == "ESTABLISHED"):
                 best = sa
         return best
 
@@ -83,30 +92,31 @@ class Engine:
 
         `path`: (local address, local port, remote address, remote port).
         """
-        sa = None
+        lines = ()
         try:
             header = wire.Header(datagram, self.strict)
-            sa = self._lookup(header, path)
+            lines = self._lines(header, path)
             if header.first == R.FRAGMENT:
-                datagram = self._reassembled(sa, header, datagram)
+                datagram = self._reassembled(lines, header, datagram)
                 if datagram is None:
                     return
-                header = self._whole(sa, datagram)
+                header = self._whole(lines[0], datagram)
             if header.exchange == R.ID_PROT:
-                self._main_mode(sa, header, datagram, path, now)
+                self._main_mode(lines, header, datagram, path, now)
             elif header.exchange == R.INFORMATIONAL:
-                informational.receive(self, sa, header, datagram)
+                informational.receive(self, lines, header, datagram)
             else:
                 raise Drop("unsupported-exchange")
         except Drop as drop:
-            self._drop(sa, drop.args[0], path)
+            self._drop(lines, drop.args[0], path)
         except HalError:
-            self._drop(sa, "no-crypto-engine", path)
+            self._drop(lines, "no-crypto-engine", path)
         except MemoryError:
-            self._drop(sa, "no-memory", path)
+            self._drop(lines, "no-memory", path)
 
-    def _lookup(self, header, path):
-        """The SA that a message's cookies and path name, or None."""
+    def _lines(self, header, path):
+        """The lines of the exchange, or the SA, that a message's cookies and path name."""
+        found = []
         for sa in self.sas:
             if sa.cky_i != header.cky_i:
                 continue
@@ -115,15 +125,15 @@ class Engine:
             if sa.cky_r == header.cky_r or waiting:
                 if sa.path[2:] != path[2:]:
                     raise Drop("wrong-path")
-                return sa
-        return None
+                found.append(sa)
+        return found
 
-    def _reassembled(self, sa, header, datagram):
-        if sa is None:
+    def _reassembled(self, lines, header, datagram):
+        if not lines:
             raise Drop("unknown-cookie")
         if header.encrypted or header.exchange != R.ID_PROT or header.msgid:
             raise Drop("bad-fragment")
-        return sa.reassemble(header, datagram)
+        return lines[0].reassemble(header, datagram)
 
     def _whole(self, sa, message):
         """The header of a message that came in fragments."""
@@ -132,83 +142,35 @@ class Engine:
             raise Drop("bad-fragment")
         return header
 
-    def _main_mode(self, sa, header, datagram, path, now):
+    def _main_mode(self, lines, header, datagram, path, now):
         if header.msgid:
             raise Drop("bad-message-id")
         if header.auth_only and self.strict:
             raise Drop("bad-flags")
         if header.cky_r == wire.ZERO_COOKIE:  # only message 1 has none
-            self._first_message(header, datagram, path, now)
+            if self._halfopen is None:
+                raise Drop("not-responder")
+            self._halfopen.receive(self, header, datagram, path, now)
             return
-        if sa is None:
-            raise Drop("unknown-cookie")
-        digest = self._digest(datagram)
-        if sa.replay.is_duplicate(digest):
-            sa.repeat()
-            raise Drop("duplicate")
-        if sa.state == "MAIN_I1":
-            self._answer_to_first(sa, header, datagram, digest, now)
-        else:
-            self._process(sa, header, datagram, digest, now)
-
-    def _first_message(self, header, datagram, path, now):
-        """Message 1, as responder: a new SA, unless it repeats one or there are too many."""
-        peer = self._peer_at(path)
-        if peer.role != "responder":
-            raise Drop("not-responder")
-        digest = self._digest(datagram)
-        for sa in self.sas:
-            if sa.initiator or sa.path[2:] != path[2:]:
-                continue
-            if sa.cky_i == header.cky_i:
-                if sa.state != "MAIN_R1":
-                    raise Drop("old-message")
-                if not sa.replay.is_duplicate(digest):
-                    raise Drop("cookie-in-use")
-                sa.repeat()
+        if not lines:
+            if header.encrypted or self._halfopen is None:
+                raise Drop("unknown-cookie")
+            lines = [self._halfopen.revive(self, header, path, now)]
+        digest = self.digest(datagram)
+        for sa in lines:
+            if sa.replay.is_duplicate(digest):
+                sa.repeat(now)
                 raise Drop("duplicate")
-        self._make_room(peer)
-        sa = Sa(self, peer, path, False, header.cky_i, self._cookie(path, now), now)
-        try:
-            sa.receive(header, datagram, digest, now)
-        except Drop as drop:
-            self._answer_error(header, drop.args[0], len(datagram), path, now)
-            raise
-        self.sas.append(sa)
+        rivals.receive(self, lines, header, datagram, digest, now)
 
-    def _make_room(self, peer):
-        """Every peer has so many places for exchanges that others began in its name; the oldest
-        of those that have not come further than message 2 makes room for a newer one."""
-        exchanges = [
-            sa
-            for sa in self.sas
-            if sa.peer is peer and not sa.initiator and sa.state != "ESTABLISHED"
-        ]
-        if len(exchanges) < _MAX_HALF_OPEN_PER_PEER:
-            return
-        for sa in exchanges:
-            if sa.state == "MAIN_R1":
-                self.drops.count("half-open-replaced")
-                self.abandoned(sa)
-                return
-        raise Drop("too-many-half-open")
-
-    def _answer_to_first(self, sa, header, datagram, digest, now):
-        """Message 2, as initiator: the responder's cookie is taken only with a valid answer."""
-        sa.cky_r = header.cky_r
-        try:
-            self._process(sa, header, datagram, digest, now)
-        except Drop:
-            sa.cky_r = wire.ZERO_COOKIE
-            raise
-
-    def _process(self, sa, header, datagram, digest, now):
+    def process(self, sa, header, datagram, digest, now):
+        """One message for one line of an exchange."""
         try:
             sa.receive(header, datagram, digest, now)
         except Refused as refused:
             self.refuse(sa, *refused.args)
 
-    def _peer_at(self, path):
+    def peer_at(self, path):
         """The configured peer at a remote address; the port decides between several. Where none
         is, one that may be anywhere: its certificate will tell which."""
         found = None
@@ -242,9 +204,9 @@ class Engine:
         for sa in list(self.sas):
             sa.tick(now)
         for sa in self.sas:
-            if sa.wants_derive():
+            if sa.wants_derive(now):
                 try:
-                    sa.derive()
+                    sa.derive_late()
                 except (HalError, MemoryError) as error:
                     sa.fail("no-crypto-engine", "the shared secret cannot be made: %r" % error)
                 return True
@@ -284,6 +246,7 @@ class Engine:
 
     def refuse(self, sa, code, number, reason):
         """End an exchange with a peer that proved its key and is refused all the same."""
+        rivals.settle(sa)
         self._tell(informational.notify, sa, number)
         if sa.initiator:  # the responder has an SA already
             self._tell(informational.delete, sa)
@@ -300,12 +263,22 @@ class Engine:
         """Queue a message for an SA's peer: in fragments where both sides can and it is large."""
         both = sa.capable & set(sa.peer.capable)
         if len(datagram) <= wire.MAX_DATAGRAM or "fragmentation" not in both:
-            self._out.append((sa.path, datagram))
+            self.send(sa.path, datagram)
             return
         from ike import fragments
 
         for part in fragments.split(datagram):
-            self._out.append((sa.path, part))
+            self.send(sa.path, part)
+
+    def send(self, path, datagram):
+        self._out.append((path, datagram))
+
+    def quietly(self, function, *arguments):
+        """Call a function of an SA; what it sends and tells is forgotten."""
+        out, events = len(self._out), len(self._events)
+        function(*arguments)
+        self._out = self._out[:out]
+        self._events = self._events[:events]
 
     def event(self, name, **data):
         data["event"] = name
@@ -314,6 +287,9 @@ class Engine:
             self._events.append(data)
 
     def established(self, sa):
+        rivals.settle(sa)
+        if sa.first:
+            self._halfopen.keep(self, sa)
         self.last_failure.pop(sa.peer.name, None)
         self.event(
             "established",
@@ -331,6 +307,8 @@ class Engine:
 
     def failed(self, sa, code, reason):
         self.sas.remove(sa)
+        if not rivals.ended(sa):
+            return
         if self.find(sa.peer.name) is None:
             self.last_failure[sa.peer.name] = (code, reason)
         self.event("failed", peer=sa.peer.name, code=code, reason=reason)
@@ -345,6 +323,7 @@ class Engine:
 
     def deleted(self, sa, by):
         self.sas.remove(sa)
+        rivals.discard(sa)
         self.event("deleted", peer=sa.peer.name, by=by, cookies=sa.cookies())
         sa.discard()
 
@@ -368,35 +347,20 @@ class Engine:
                 return peer
         raise Misuse("no peer named %s" % name)
 
-    def _cookie(self, path, now):
+    def cookie(self, path, now):
         """hash(addresses, ports, time, counter, secret): unforgeable, tied to the parties, unique
         (RFC 2408 section 2.5.3)."""
         self._cookies_made += 1
         text = "%s %d %s %d %d %d" % (path + (now, self._cookies_made))
-        cookie = self.hal.hash("sha256", self._cookie_secret, text.encode())[:8]
-        return cookie if cookie != wire.ZERO_COOKIE else self._cookie(path, now)
+        cookie = self.hal.hash("sha256", self.cookie_secret, text.encode())[:8]
+        return cookie if cookie != wire.ZERO_COOKIE else self.cookie(path, now)
 
-    def _digest(self, datagram):
+    def digest(self, datagram):
         return self.hal.hash("sha256", datagram)
 
-    def _drop(self, sa, reason, path):
-        if sa is not None and reason not in _NO_HINT:
-            sa.hint = "last dropped: " + reason
+    def _drop(self, lines, reason, path):
+        if lines and reason not in _NO_HINT:
+            lines[0].hint = "last dropped: " + reason
         if self.drops.count(reason):
             data = {"from": "%s:%d" % (path[2], path[3])}
             self.event("drop", reason=reason, **data)
-
-    def _answer_error(self, header, reason, size, path, now):
-        """Tell a configured peer why its message 1 was refused: at most one notify a second, and
-        never more bytes than came (RFC 2408 section 5)."""
-        from ike import notifies
-
-        number = notifies.ANSWERS.get(reason)
-        recent = self._last_notify is not None and now - self._last_notify < _NOTIFY_INTERVAL_MS
-        if number is None or recent:
-            return
-        chain = wire.chain([(R.N, informational.notify_body(number))])
-        answer = wire.message(header.cky_i, header.cky_r, R.N, R.INFORMATIONAL, False, 0, chain)
-        if len(answer) <= size:
-            self._last_notify = now
-            self._out.append((path, answer))

@@ -6,7 +6,8 @@ PRESETS = {
     "fast": (500, 160, 6),  # gives up after 22 s
 }
 HALF_OPEN_MS = 30000  # how long a responder keeps an exchange that does not go on
-MAX_REPLAYS = 2  # how often one reply is sent again for a repeated request
+MAX_REPLAYS = 2  # how often one reply is sent again for a repeated request ...
+REPLAY_WINDOW_MS = 1000  # ... in so long
 
 
 class Refused(Exception):
@@ -46,27 +47,30 @@ class Retransmitter:
 class Replay:
     """Recognises the last message received, to answer it again without another look at it.
 
-    A responder never retransmits on a timer; it repeats its reply, at most MAX_REPLAYS times,
-    when the request is repeated (RFC 2408 section 5.1).
+    A responder never retransmits on a timer; it repeats its reply when the request is repeated
+    (RFC 2408 section 5.1), at most MAX_REPLAYS times in a window of time: whoever replays the
+    request a thousand times does not use up what the peer's own retransmissions are answered with.
     """
 
-    def __init__(self):
-        self.digest = None
-        self.left = 0
+    def __init__(self, digest=None):
+        self.digest = digest
+        self._since = None
+        self._answered = 0
 
     def accept(self, digest):
         """A message was processed."""
         self.digest = digest
-        self.left = MAX_REPLAYS
+        self._since = None
 
     def is_duplicate(self, digest):
         return self.digest is not None and digest == self.digest
 
-    def may_answer(self):
-        if self.left == 0:
-            return False
-        self.left -= 1
-        return True
+    def may_answer(self, now):
+        if self._since is None or now - self._since >= REPLAY_WINDOW_MS:
+            self._since = now
+            self._answered = 0
+        self._answered += 1
+        return self._answered <= MAX_REPLAYS
 
 
 class Drops:

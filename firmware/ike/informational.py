@@ -3,25 +3,40 @@
 import struct
 
 import hal as _hal
-from ike import keys, wire
+from ike import keys, rivals, wire
 from ike import registry as R
 from ike.wire import Drop
 
 _FIRST_ERROR, _LAST_ERROR = 1, 16383  # RFC 2408 section 3.14.1
 
 
-def receive(engine, sa, header, datagram):
-    """One message of an informational exchange. `sa` is whose cookies it carries, or None."""
+def receive(engine, lines, header, datagram):
+    """One message of an informational exchange. `lines`: the SAs whose cookies it carries."""
     if not header.encrypted:
-        _unauthenticated(engine, sa, header, datagram)
+        _unauthenticated(engine, lines, header, datagram)
         raise Drop("unauthenticated-informational")
-    if sa is None:
+    if not lines:
         raise Drop("unknown-cookie")
     if header.msgid == 0:
         raise Drop("bad-message-id")
-    if sa.skeyid_a is None or sa.iv is None:
-        raise Drop("unexpected-encrypted")
-    for kind, body in _authenticated(engine, sa, header, datagram):
+    why = Drop("unexpected-encrypted")
+    for sa in lines:
+        if sa.skeyid_a is not None and sa.iv is not None:
+            try:
+                found = _authenticated(engine, sa, header, datagram)
+            except Drop as drop:
+                why = drop
+            else:
+                if not sa.peer.credentials:  # only a pre-shared key makes SKEYID the peer's own
+                    rivals.settle(sa)
+                _act(engine, sa, found)
+                return
+    raise why
+
+
+def _act(engine, sa, found):
+    """What the peer says under protection, in order, as long as the SA is there."""
+    for kind, body in found:
         if kind == R.D:
             if _names(sa, body):
                 engine.deleted(sa, "peer")
@@ -58,16 +73,19 @@ def _notified(engine, sa, body):
         sa.fail("refused", "the peer refused message 5: " + name)
 
 
-def _unauthenticated(engine, sa, header, datagram):
+def _unauthenticated(engine, lines, header, datagram):
     """A notify in clear changes nothing; it is a hint for whoever reads why an exchange failed."""
     found = wire.payloads(memoryview(datagram)[wire.HEADER : header.length], header.first)
-    if sa is None or sa.state == "ESTABLISHED":
+    if not lines or lines[0].state == "ESTABLISHED":
         return
+    sa = lines[0]
     for kind, body, _ in found:
         if kind == R.N:
             name, _ = _parse_notify(body)
-            sa.hint = "the peer says %s, not authenticated" % name
-            engine.event("notify", peer=sa.peer.name, type=name, authenticated=False)
+            hint = "the peer says %s, not authenticated" % name
+            if sa.hint != hint:
+                sa.hint = hint
+                engine.event("notify", peer=sa.peer.name, type=name, authenticated=False)
             return
 
 

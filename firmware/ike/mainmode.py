@@ -10,12 +10,14 @@ The rules (RFC 2409 section 5):
   `_enter` writes the state: it wipes every secret that the new state has no use for.
 - What fails on the way to an authenticated peer costs the sender nothing but a counter: the
   exchange ends by its timer. A peer that proved the key and is still wrong ends it at once.
+- Messages 2, 3 and 4 may be anybody's. The state that waited for one goes on waiting beside the
+  state that it leads to, until a line of the exchange is authenticated: see ike/rivals.py.
 """
 
 from binascii import hexlify
 
 import hal as _hal
-from ike import groups, keys, policy, wire
+from ike import groups, keys, policy, rivals, wire
 from ike import registry as R
 from ike.exchange import HALF_OPEN_MS, Refused, Replay, Retransmitter
 from ike.wire import Drop
@@ -46,14 +48,15 @@ SIGNED_PAYLOADS = {
     6: ((R.ID, R.SIG), (R.CERT, R.CERTREQ, R.VID, R.N)),
 }
 
-# state: the secrets that exist in it; leaving for a state without one wipes it
+# state: the secrets that exist in it; leaving for a state without one wipes it. A spare holds x
+# too, in whatever state it waits: it is wiped with the last line of the exchange that has it.
 SECRETS = {
     "START": (),
     "MAIN_I1": (),
     "MAIN_R1": (),
     "MAIN_I2": ("x",),
     "MAIN_R2": ("x", "skeyid", "skeyid_d", "skeyid_a", "ka"),
-    "MAIN_I3": ("skeyid", "skeyid_d", "skeyid_a", "ka"),
+    "MAIN_I3": ("x", "skeyid", "skeyid_d", "skeyid_a", "ka"),
     "ESTABLISHED": ("skeyid_d", "skeyid_a", "ka"),
     "DEAD": (),
 }
@@ -100,6 +103,10 @@ class Sa:
         self.hint = ""  # why the last datagram was of no use, for the reason of a failure
         self.iv = None
         self.modexp_ms = 0
+        self.spare = self.rival = False  # see ike/rivals.py, also for the next two
+        self.forks = 0  # how often a spare has become a rival
+        self.derive_at = 0  # when the shared secret may be made; None: not yet needed
+        self.first = None  # as responder: what message 1 is remembered by, see ike/halfopen.py
         self._forget_exchange()
         for name in _ALL_SECRETS:
             setattr(self, name, None)
@@ -112,15 +119,20 @@ class Sa:
     def _enter(self, state):
         kept = SECRETS[state]
         for name in _ALL_SECRETS:
-            secret = getattr(self, name)
-            if secret is not None and name not in kept:
-                _hal.wipe(secret)
-                setattr(self, name, None)
+            if name not in kept:
+                self._forget(name)
         self.reassembly = None
         if state in ("ESTABLISHED", "DEAD"):
             self._forget_exchange()
             self.retransmitter.stop()
         self.state = state
+
+    def _forget(self, name):
+        """Wipe a secret, unless another line of the exchange needs it."""
+        secret = getattr(self, name)
+        setattr(self, name, None)
+        if secret is not None and not any(getattr(sa, name) is secret for sa in self.engine.sas):
+            _hal.wipe(secret)
 
     # --- what the engine calls ----------------------------------------------------------------
 
@@ -145,11 +157,15 @@ class Sa:
         content = memoryview(datagram)[wire.HEADER : header.length]
         last = None
         if encrypted:
+            if self.rival and self.x is not None:
+                rivals.schedule(self, now)
+                raise Drop("not-derived-yet")
             self.derive()
             content, last = self.decrypt(content, self.iv)
             self._last = last
         found = self.payloads(content, header.first, encrypted)
         parts = _sort(found, number, self.peer.credentials)
+        spare = rivals.spare(self) if 1 < number < 5 else None
         before = self.capable, self.asked
         self._learn(found)
         try:
@@ -159,9 +175,13 @@ class Sa:
             raise
         except Exception:
             self.capable, self.asked = before
+            if spare:
+                rivals.undo(self, spare)
             raise
         if encrypted:
             self.iv = last
+        if spare:
+            rivals.share(self, spare)
         self.replay.accept(digest)
         self.hint = ""
         names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
@@ -169,11 +189,7 @@ class Sa:
         self._enter(following)
         if not self.initiator:
             self.expires = self.engine.clock() + HALF_OPEN_MS
-        try:
-            if reply:
-                self._send(number + 1, reply, answer)
-        except (_hal.HalError, MemoryError) as error:  # there is no way back into the state before
-            self.fail("no-crypto-engine", "message %d cannot be made: %r" % (number + 1, error))
+        if reply and not self._send_or_fail(number + 1, reply, answer):
             return
         if following == "ESTABLISHED":
             self._established(now)
@@ -214,9 +230,9 @@ class Sa:
         except Drop:
             raise Drop("undecipherable")
 
-    def repeat(self):
+    def repeat(self, now):
         """The last request came again: repeat the reply, a bounded number of times."""
-        if not self.initiator and self.sent and self.replay.may_answer():
+        if not self.initiator and self.sent and self.replay.may_answer(now):
             self.engine.transmit(self, self.sent)
 
     def derive(self):
@@ -241,10 +257,10 @@ class Sa:
         )
         ka = keys.cipher_key(hal, suite, skeyid_e)
         iv = keys.phase1_iv(hal, suite, self.g_xi, self.g_xr)
-        for secret in (g_xy, skeyid_e, self.x):
+        for secret in (g_xy, skeyid_e):
             _hal.wipe(secret)
         # All of it or nothing: an engine may have failed on the way here.
-        self.x = None
+        self._forget("x")
         self.skeyid, self.skeyid_d, self.skeyid_a, self.ka, self.iv = (
             skeyid,
             skeyid_d,
@@ -253,8 +269,18 @@ class Sa:
             iv,
         )
 
-    def wants_derive(self):
-        return self.state == "MAIN_R2" and self.x is not None
+    def wants_derive(self, now):
+        due = self.derive_at is not None and now >= self.derive_at
+        return due and self._is_underived()
+
+    def _is_underived(self):
+        return self.state in ("MAIN_R2", "MAIN_I3") and self.x is not None
+
+    def derive_late(self):
+        """The shared secret when it suits the engine: a responder's, or a rival's."""
+        self.derive()
+        if self.initiator:
+            self._send_or_fail(5, self._proof(True), self._id_text(self.peer.local_id, True))
 
     def decrypt(self, content, iv):
         """(plaintext as a memoryview, last ciphertext block)."""
@@ -271,6 +297,8 @@ class Sa:
             number = TRANSITIONS[self.state][0] - 1
             self.engine.transmit(self, self.sent)
             self.engine.event("retransmit", peer=self.peer.name, number=number, attempt=attempt)
+            if attempt > 1:
+                rivals.repeat_before(self)
         elif again is False or (self.expires is not None and now >= self.expires):
             self._give_up()
 
@@ -284,7 +312,11 @@ class Sa:
     def deadline(self):
         """The time of the next tick that matters, or None."""
         due = self.retransmitter.due
-        return self.expires if due is None else due
+        if due is None:
+            due = self.expires
+        if self.derive_at and self._is_underived():
+            return self.derive_at if due is None else min(due, self.derive_at)
+        return due
 
     def fail(self, code, reason):
         """End the exchange without an SA."""
@@ -306,9 +338,11 @@ class Sa:
         return [(R.SA, answer)], "an offer of %d suites" % body[15], "chosen: " + chosen
 
     def _handle_sa_answer(self, parts):
-        self.suite, self.lifetime = policy.accept(self.peer, parts[R.SA])
-        self.x, self.g_xi = self.engine.key_pair(self.suite.group)
-        self.ni_b = bytes(self.engine.hal.random(_NONCE_BYTES))
+        suite, self.lifetime = policy.accept(self.peer, parts[R.SA])
+        if self.x is None or suite.group != self.suite.group:
+            self.x, self.g_xi = self.engine.key_pair(suite.group)
+        self.suite = suite
+        self.ni_b = self.ni_b or bytes(self.engine.hal.random(_NONCE_BYTES))
         reply, carries = _ke_payloads("g^xi", self.g_xi, "Ni", self.ni_b)
         return reply, "chosen: " + self.suite.name, carries
 
@@ -319,7 +353,7 @@ class Sa:
         value = bytes(parts[R.KE])
         nonce = bytes(parts[R.NONCE])
         groups.check(self.engine.hal, self.suite.group, value)
-        if value == self.g_xi:
+        if value in (self.g_xi, self.g_xr):
             raise Drop("reflected")
         if not 8 <= len(nonce) <= 256:
             raise Drop("bad-nonce-length")
@@ -327,9 +361,10 @@ class Sa:
 
     def _handle_ke_offer(self, parts):
         value, nonce = self._public_value(parts)
-        self.x, self.g_xr = self.engine.key_pair(self.suite.group)
+        if self.x is None:
+            self.x, self.g_xr = self.engine.key_pair(self.suite.group)
         self.g_xi, self.ni_b = value, nonce
-        self.nr_b = bytes(self.engine.hal.random(_NONCE_BYTES))
+        self.nr_b = self.nr_b or bytes(self.engine.hal.random(_NONCE_BYTES))
         reply, carries = _ke_payloads("g^xr", self.g_xr, "Nr", self.nr_b)
         if self.peer.credentials:
             reply += self.peer.credentials.requests()
@@ -337,8 +372,11 @@ class Sa:
 
     def _handle_ke_answer(self, parts):
         self.g_xr, self.nr_b = self._public_value(parts)
-        self.derive()
         received = _ke_text("g^xr", self.g_xr, "Nr", self.nr_b)
+        if self.rival:
+            rivals.patient(self)
+            return None, received, ""
+        self.derive()
         return self._proof(True), received, self._id_text(self.peer.local_id, True)
 
     # --- messages 5 and 6: who it is -----------------------------------------------------------
@@ -402,8 +440,12 @@ class Sa:
         return R.CIPHERS[self.suite.cipher][3]
 
     def _send(self, number, bodies, carries):
-        if number < 3:
-            bodies = bodies + [(R.VID, R.VENDOR_IDS[name]) for name in self.peer.capable]
+        if number < 3:  # message 2 announces what 1 did: it must not be longer
+            bodies = bodies + [
+                (R.VID, R.VENDOR_IDS[name])
+                for name in self.peer.capable
+                if self.initiator or name in self.capable
+            ]
         content = wire.chain(bodies, self._block() if number > 4 else 1)
         if number > 4:
             content, self.iv = keys.crypt(
@@ -418,6 +460,15 @@ class Sa:
         if self.initiator:
             # Diffie-Hellman may have taken longer than the timeout: the clock, not `now`.
             self.retransmitter.sent(self.engine.clock())
+
+    def _send_or_fail(self, number, bodies, carries):
+        """Whether it was sent; if not, there is no way back into the state before."""
+        try:
+            self._send(number, bodies, carries)
+        except (_hal.HalError, MemoryError) as error:
+            self.fail("no-crypto-engine", "message %d cannot be made: %r" % (number, error))
+            return False
+        return True
 
     def _report(self, direction, number, size, names, carries):
         self.engine.event(

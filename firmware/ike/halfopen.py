@@ -1,0 +1,167 @@
+"""Message 1, from whoever sends it: a fixed table of half-open exchanges, and what is answered.
+
+What a first message can cost before its sender has shown that he receives our packets (message 3
+carries our cookie): a look at the table, three hashes, at most 64 transforms parsed, and one of
+the places that his address has. Every configured peer has its own, so that a flood in the name of
+one leaves the others alone. No Diffie-Hellman, no timer that sends, never more bytes out than in.
+
+When the places are taken, one of the exchanges that wait for message 3 makes room, drawn by lot,
+so that no order of sending is safe or lost. It is not lost either: our cookie is a MAC of the
+peer's address, his cookie, the minute and what he sent, and what was sent is remembered, once
+however often it came. A message 3 whose cookie proves to be ours brings its exchange back. So the
+most that spoofed first messages can do is to send many different ones before the peer's first;
+and what a peer was once authenticated with stays remembered.
+"""
+
+import struct
+
+from ike import informational, wire
+from ike import registry as R
+from ike.mainmode import Sa
+from ike.wire import Drop
+
+PLACES = 16  # half-open exchanges that others began, in the whole agent ...
+RESERVED = 4  # ... but for every peer at least these
+_FIRSTS = 16  # different first messages remembered, ...
+_FIRSTS_BYTES = 4096  # ... and their size, where it is not the only one
+_MINUTE_MS = 60000
+_NOTIFY_INTERVAL_MS = 1000
+
+
+class First:
+    """A first message that came from a peer's address, without its cookie."""
+
+    def __init__(self, peer, content, tag, now):
+        self.peer = peer
+        self.content = content
+        self.tag = tag
+        self.since = now  # None: the peer is authenticated by it
+
+
+def receive(engine, header, datagram, path, now):
+    """Message 1, as responder: a new SA, unless it repeats one or is refused."""
+    peer = engine.peer_at(path)
+    if peer.role == "initiator":
+        raise Drop("not-responder")
+    digest = engine.digest(datagram)
+    for sa in engine.sas:
+        if not sa.initiator and sa.cky_i == header.cky_i and sa.path[2:] == path[2:]:
+            if sa.replay.is_duplicate(digest):
+                sa.repeat(now)
+                raise Drop("duplicate")
+            if sa.state == "ESTABLISHED":
+                raise Drop("old-message")
+    content = bytes(memoryview(datagram)[8 : header.length])
+    tag = engine.digest(content)[:4]
+    cky_r = _cookie(engine, path, header.cky_i, tag, now // _MINUTE_MS)
+    sa = Sa(engine, peer, path, False, header.cky_i, cky_r, now)
+    _make_room(engine, peer, path, cky_r[2])
+    try:
+        _begin(engine, sa, header, datagram, digest, now)
+    except Drop as drop:
+        _answer_error(engine, header, drop.args[0], len(datagram), path, now)
+        raise
+    sa.first = _remember(engine, peer, content, tag, now)
+
+
+def _begin(engine, sa, header, datagram, digest, now):
+    engine.sas.append(sa)
+    try:
+        sa.receive(header, datagram, digest, now)
+    except Exception:
+        engine.sas.remove(sa)
+        raise
+
+
+def revive(engine, header, path, now):
+    """The SA that a message 3 belongs to, where its place was taken meanwhile; Drop."""
+    for first in engine.firsts:
+        if first.tag[0] != header.cky_r[0] or first.peer is not engine.peer_at(path):
+            continue
+        minute = now // _MINUTE_MS
+        if minute & 255 != header.cky_r[1]:
+            minute -= 1
+        if _cookie(engine, path, header.cky_i, first.tag, minute) == header.cky_r:
+            _make_room(engine, first.peer, path, header.cky_r[2])
+            sa = Sa(engine, first.peer, path, False, header.cky_i, header.cky_r, now)
+            datagram = header.cky_i + first.content
+            again = wire.Header(datagram, False)
+            # Message 2 has been sent, and reported.
+            engine.quietly(_begin, engine, sa, again, datagram, engine.digest(datagram), now)
+            sa.first = first
+            return sa
+    raise Drop("unknown-cookie")
+
+
+def keep(engine, sa):
+    """The peer is authenticated: his first message stays remembered, in place of the last one."""
+    engine.firsts = [
+        first
+        for first in engine.firsts
+        if first.peer is not sa.first.peer or first.since is not None or first is sa.first
+    ]
+    sa.first.since = None
+    if sa.first not in engine.firsts:
+        engine.firsts.append(sa.first)
+    sa.first = None
+
+
+def _remember(engine, peer, content, tag, now):
+    """The First of a message's content, new or known; remembered where there is room."""
+    size = len(content)
+    for first in engine.firsts:
+        if first.tag == tag and first.peer is peer:
+            return first
+        size += len(first.content)
+    first = First(peer, content, tag, now)
+    if len(engine.firsts) >= _FIRSTS or size > _FIRSTS_BYTES:
+        engine.firsts = [
+            f for f in engine.firsts if f.since is None or now - f.since < 2 * _MINUTE_MS
+        ]
+        size = sum([len(f.content) for f in engine.firsts]) + len(content)
+    if len(engine.firsts) < _FIRSTS and (size <= _FIRSTS_BYTES or not engine.firsts):
+        engine.firsts.append(first)
+    return first
+
+
+def _cookie(engine, path, cky_i, tag, minute):
+    """hash(secret, addresses, ports, the other's cookie, time): unforgeable, tied to the parties
+    (RFC 2408 section 2.5.3). Its first two bytes say what to verify it with."""
+    text = "%s %d %s %d %d" % (path + (minute,))
+    mac = engine.hal.hash("sha256", engine.cookie_secret, cky_i, tag, text.encode())
+    return struct.pack("BB", tag[0], minute & 255) + mac[:6]
+
+
+def _make_room(engine, peer, path, lot):
+    """See to it that a peer has a place for one more, and that nobody has more than half of the
+    places of a peer that may be anywhere. Every exchange has exactly one line in MAIN_R1, a spare
+    once it went on. `lot`: a byte of our cookie, which nobody can guess."""
+    exchanges = [sa for sa in engine.sas if sa.peer is peer and sa.state == "MAIN_R1"]
+    places = max(RESERVED, PLACES // len(engine.peers))
+    if peer.address != path[2]:
+        same = [sa for sa in exchanges if sa.path[2] == path[2]]
+        if len(same) >= places // 2:
+            exchanges, places = same, 0
+    if len(exchanges) < places:
+        return
+    waiting = [sa for sa in exchanges if not sa.spare]
+    if not waiting:
+        raise Drop("too-many-half-open")
+    engine.drops.count("half-open-replaced")
+    engine.abandoned(waiting[lot % len(waiting)])
+
+
+def _answer_error(engine, header, reason, size, path, now):
+    """Tell a configured peer why its message 1 was refused: at most one notify a second, and
+    never more bytes than came (RFC 2408 section 5)."""
+    from ike import notifies
+
+    number = notifies.ANSWERS.get(reason)
+    last = engine.last_notify
+    if number is None or (last is not None and now - last < _NOTIFY_INTERVAL_MS):
+        return
+    chain = wire.chain([(R.N, informational.notify_body(number))])
+    answer = wire.message(header.cky_i, header.cky_r, R.N, R.INFORMATIONAL, False, 0, chain)
+    if len(answer) <= size:
+        engine.last_notify = now
+        engine.send(path, answer)

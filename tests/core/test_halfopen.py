@@ -1,0 +1,179 @@
+# micropython: heapsize=1m deadline=120
+"""Floods of first messages: places, memory and work are bounded, and honest peers get in."""
+
+from cheap import CheapHal
+from ike import halfopen, wire
+from ike import registry as R
+from ike.engine import Engine
+from ike.policy import Peer
+from pair import INITIATOR, PSK, RESPONDER, SUITE, Clock, Pair, make_engine
+
+FLOOD = 600
+
+
+def cheap_pair():
+    return Pair({"crypto": CheapHal(b"i")}, {"crypto": CheapHal(b"r")})
+
+
+def flood(number, lifetime=28800):
+    """A valid first message of somebody, each with another cookie."""
+    attrs = [(1, 7), (14, 256), (2, 4), (3, 1), (4, 14), (11, 1), (12, lifetime)]
+    body = wire.sa_body((wire.transform(1, attrs, False),))
+    chain = wire.chain([(R.SA, body)])
+    cookie = b"fl" + number.to_bytes(6, "big")
+    return wire.message(cookie, bytes(8), R.SA, R.ID_PROT, False, 0, chain)
+
+
+def hub(peers):
+    """A responder with so many peers, 10.9.1.1 and on."""
+    configured = [
+        Peer("p%d" % n, "10.9.1.%d" % n, PSK, "10.9.0.1", "10.9.1.%d" % n, [SUITE],
+             role="responder", retransmit="fast")
+        for n in range(1, peers + 1)
+    ]  # fmt: skip
+    return Engine(CheapHal(b"hub"), configured, RESPONDER, Clock())
+
+
+def exchange(responder, address):
+    """Main Mode with a hub from one of its peers' addresses: whether it is established."""
+    clock = Clock()
+    branch = make_engine((address, 500), RESPONDER, "initiator", clock, CheapHal(b"branch"))
+    branch.initiate("gw", 0)
+    for _ in range(10):
+        for path, datagram in branch.take_datagrams():
+            responder.receive(datagram, path[2:] + path[:2], 0)
+        while responder.poll(0):
+            pass
+        for path, datagram in responder.take_datagrams():
+            if path[2] == address:
+                branch.receive(datagram, path[2:] + path[:2], 0)
+    return bool(branch.sas) and branch.sas[0].state == "ESTABLISHED"
+
+
+def test_a_flood_from_strangers_costs_nothing():
+    pair = cheap_pair()
+    done = dict(pair.r.hal.done)
+    for number in range(FLOOD):
+        stranger = ("10.%d.%d.7" % (number % 200, number % 251), 500 + number % 9)
+        pair.r.receive(flood(number), RESPONDER + stranger, 0)
+    assert pair.r.drops.by_reason == {"unknown-peer": FLOOD}
+    assert pair.r.sas == [] and pair.collect("r") == []
+    assert pair.r.hal.done == done  # not so much as a hash
+    pair.connect()
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+
+
+def test_a_flood_in_the_name_of_the_peer():
+    """The honest exchange gets in at every step, and no Diffie-Hellman is done for the others."""
+    for begun in range(6):
+        pair = cheap_pair()
+        pair.i.initiate("gw", 0)
+        pair.settle(begun)
+        before = len(pair.log)
+        received = sent = 0
+        for number in range(FLOOD):
+            datagram = flood(number)
+            received += len(datagram)
+            pair.give("r", datagram)
+            assert len(pair.r.sas) <= halfopen.PLACES + 2
+        kept, pair.pending = pair.pending, []
+        sent = sum([len(datagram) for datagram in pair.collect("r")])
+        pair.pending = kept
+        assert sent <= received
+        done = pair.r.hal.done.get("modexp", 0)
+        assert done <= (2 if begun > 2 else 0)
+        pair.settle()
+        for _ in range(40):
+            pair.clock.now += 100
+            pair.settle()
+        assert pair.states()[0] == "ESTABLISHED", begun
+        assert "ESTABLISHED" in [sa.state for sa in pair.r.sas]
+        assert len(pair.log) > before
+
+
+def test_a_flood_of_different_offers():
+    """Once authenticated, a peer gets in whatever else is offered in his name."""
+    pair = cheap_pair()
+    pair.connect()
+    for round_ in range(3):
+        pair.i.terminate("gw")
+        pair.settle()
+        pair.i.initiate("gw", pair.clock.now)
+        pair.settle(2)
+        for number in range(FLOOD // 4):
+            pair.give("r", flood(number, 60 + number))
+        assert len(pair.r.firsts) <= halfopen._FIRSTS
+        pair.collect("r")
+        pair.pending = [entry for entry in pair.pending if entry[0] == "i"]
+        pair.settle()
+        assert pair.states()[0] == "ESTABLISHED", round_
+        pair.clock.now += 60000
+        pair.settle()
+
+
+def test_memory_for_first_messages_is_bounded():
+    pair = cheap_pair()
+    attrs = [(1, 7), (14, 256), (2, 4), (3, 1), (4, 14), (11, 1), (12, 28800)]
+    for number in range(100):
+        transforms = [wire.transform(1, attrs, True)] * 25 + [wire.transform(number, attrs, False)]
+        chain = wire.chain([(R.SA, wire.sa_body(transforms))])
+        cookie = b"large" + number.to_bytes(3, "big")
+        pair.give("r", wire.message(cookie, bytes(8), R.SA, R.ID_PROT, False, 0, chain))
+        assert sum([len(f.content) for f in pair.r.firsts]) <= halfopen._FIRSTS_BYTES
+    assert pair.r.drops.by_reason == {"half-open-replaced": 100 - halfopen.PLACES}
+    assert pair.r.firsts
+    pair.clock.now = 200000
+    pair.give("r", flood(1))
+    assert len(pair.r.sas) == halfopen.PLACES
+    assert any(len(f.content) < 200 for f in pair.r.firsts)  # the old ones made room
+
+
+def test_every_peer_has_places_of_its_own():
+    for peers in (2, 8):
+        responder = hub(peers)
+        for number in range(FLOOD // 4):
+            responder.receive(flood(number), RESPONDER + ("10.9.1.1", 500), 0)
+        responder.take_datagrams()
+        places = max(halfopen.RESERVED, halfopen.PLACES // peers)
+        assert len(responder.sas) == places
+        for n in range(2, peers + 1):
+            assert exchange(responder, "10.9.1.%d" % n), n
+        assert exchange(responder, "10.9.1.1")
+
+
+def test_places_of_exchanges_that_went_on_are_not_taken():
+    """Only who receives our packets gets past message 2; his places end by their timers."""
+    pair = cheap_pair()
+    for number in range(halfopen.PLACES):
+        pair.give("r", flood(number))
+    for _, datagram in list(pair.r.take_datagrams()):
+        bodies = [(R.KE, b"\7" * 256), (R.NONCE, bytes(32))]
+        third = wire.message(datagram[:8], datagram[8:16], R.KE, 2, False, 0, wire.chain(bodies))
+        pair.give("r", third)
+    assert [sa.state for sa in pair.r.sas if not sa.spare] == ["MAIN_R2"] * halfopen.PLACES
+    pair.give("r", flood(99))
+    assert pair.r.drops.by_reason == {"too-many-half-open": 1}
+    for _ in range(halfopen.PLACES + 1):
+        pair.r.poll(30000)
+    pair.collect("r")
+    assert pair.r.sas == []
+    pair.pending = []
+    pair.clock.now = 30000
+    pair.connect()
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+
+
+def test_an_answer_is_never_longer_than_message_1():
+    """Not even where we have more to announce than the other side."""
+    pair = cheap_pair()
+    pair.r.peers[0].capable = tuple(R.VENDOR_IDS)
+    first = flood(1)
+    pair.give("r", first)
+    assert len(pair.collect("r")[0]) <= len(first)
+
+
+def test_the_peers_address_and_role_decide_who_is_answered():
+    pair = cheap_pair()
+    pair.i.receive(flood(1), INITIATOR + RESPONDER, 0)
+    assert pair.i.drops.by_reason == {"not-responder": 1}
+    assert pair.i.sas == []

@@ -1,0 +1,241 @@
+# micropython: heapsize=2m deadline=180
+"""No clear or corrupt packet costs an honest exchange, up to the limits that rivals.py names."""
+
+from cheap import CheapHal
+from ike import registry as R
+from ike import rivals, wire
+from pair import INITIATOR, RESPONDER, SUITE, Pair, changed
+from spoofing import Run
+
+
+def started(number):
+    """A pair with cheap crypto, `number` messages delivered, the next one waiting."""
+    pair = Pair({"crypto": CheapHal(b"i")}, {"crypto": CheapHal(b"r")})
+    pair.i.initiate("gw", 0)
+    pair.settle(number)
+    return pair
+
+
+def finish(pair, until=20000):
+    """Let time pass until both sides are established; True where they are, with the same keys."""
+    while pair.clock.now < until:
+        pair.settle()
+        found = [[sa for sa in e.sas if sa.state == "ESTABLISHED"] for e in (pair.i, pair.r)]
+        if found[0] and found[1]:
+            return found[0][0].ka == found[1][0].ka
+        pair.clock.now += 50
+    return False
+
+
+def another(message, at=99):
+    return changed(message, at, message[at] ^ 1)
+
+
+def test_one_spoofed_message_2_3_or_4_before_the_peers():
+    for number in (2, 3, 4):
+        pair = started(number - 1)
+        side, honest = pair.pending[0]
+        at = 8 if number == 2 else 99
+        pair.give("r" if side == "i" else "i", another(honest, at))
+        assert finish(pair), number
+        victim = pair.i if number != 3 else pair.r
+        assert victim.drops.by_reason["spoofed"] == 1, (number, victim.drops.by_reason)
+        assert not any(sa.rival or sa.spare for sa in pair.i.sas + pair.r.sas)
+
+
+def test_spoofed_ones_after_the_peers_cost_nothing_but_a_line():
+    for number in (2, 3, 4):
+        pair = started(number)
+        honest = pair.log[number - 1][1]
+        victim = "r" if number == 3 else "i"
+        for flip in range(1, 9):
+            pair.give(victim, changed(honest, 8 if number == 2 else 99, flip))
+        done = dict(pair.i.hal.done), dict(pair.r.hal.done)
+        pair.settle()
+        assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+        # The peers' own Diffie-Hellman, and none for a rival.
+        assert pair.i.hal.done["modexp"] == 2 and pair.r.hal.done["modexp"] == 2, done
+
+
+def test_a_weaker_suite_chosen_in_the_peers_name():
+    """Message 2 with the peer's cookies and another of the offered suites."""
+    suites = {"proposals": [SUITE, "aes128-sha256-modp3072"]}
+    pair = Pair(
+        dict(suites, crypto=CheapHal(b"i")), {"crypto": CheapHal(b"r"), "proposals": [SUITE]}
+    )
+    pair.i.initiate("gw", 0)
+    pair.settle(1)
+    weaker = pair.i.peers[0].suites[1]
+    body = wire.sa_body((wire.transform(2, weaker.attributes(1, 28800), False),))
+    cookies = pair.pending[0][1][:16]
+    chain = wire.chain([(R.SA, body)])
+    pair.give("i", wire.message(cookies[:8], cookies[8:], R.SA, 2, False, 0, chain))
+    assert finish(pair)
+    assert pair.last("i", "established")["suite"] == SUITE
+
+
+def test_rivals_have_their_diffie_hellman_late_and_never_twice():
+    pair = started(2)
+    honest = pair.pending[0][1]
+    spoofed = [changed(honest, 99, flip) for flip in range(1, 20) if flip != honest[99]]
+    for datagram in spoofed + spoofed:
+        pair.give("r", datagram)
+    for _ in range(50):
+        pair.r.poll(pair.clock.now)
+    assert pair.r.hal.done["modexp"] == 2  # ours, and the first line's
+    assert pair.r.drops.by_reason["duplicate"] == len(spoofed)
+    assert finish(pair)
+    assert pair.r.hal.done["modexp"] <= 2 + len(spoofed)
+    assert pair.r.drops.by_reason["spoofed"] == len(spoofed)
+
+
+def test_a_rivals_diffie_hellman_takes_its_time():
+    """However many message 4 come, the initiator makes one shared secret every 100 ms."""
+    pair = started(3)
+    honest = pair.pending.pop(0)[1]
+    for flip in range(1, 20):
+        pair.give("i", changed(honest, 99, honest[99] ^ flip))
+    pair.collect("i")
+    before = pair.i.hal.done["modexp"]
+    for pair.clock.now in range(0, 1001, 10):
+        while pair.i.poll(pair.clock.now):
+            pass
+    assert 5 <= pair.i.hal.done["modexp"] - before <= 9
+    assert pair.i.deadline() <= 1100
+
+
+def test_the_number_of_rivals_is_bounded():
+    for number, victim in ((2, "i"), (3, "r"), (4, "i")):
+        pair = started(number - 1)
+        honest = pair.pending[0][1]
+        engine = pair.i if victim == "i" else pair.r
+        for value in range(200):
+            pair.give(victim, changed(honest, 8 if number == 2 else 99, value))
+        most = rivals._MAX_ANSWERS if number == 2 else rivals.MAX_RIVALS
+        assert len([sa for sa in engine.sas if sa.rival]) == most
+        assert engine.drops.by_reason["too-many-rivals"] == 200 - most - 1
+        pair.clock.now = 400000
+        while engine.poll(pair.clock.now):
+            pass
+        for _ in range(30):
+            pair.clock.now += 100000
+            while engine.poll(pair.clock.now):
+                pass
+        assert engine.sas == []  # and it ends by its timers
+
+
+def test_a_first_message_whose_place_was_taken():
+    """Whatever comes between the peer's message 1 and 3, the exchange is there again."""
+    pair = started(2)
+    first = pair.log[0][1]
+    for number in range(1, 200):
+        pair.give("r", changed(first, 1, first[1] ^ number))
+    assert not any(sa.cky_r == pair.log[1][1][8:16] for sa in pair.r.sas)
+    pair.collect("r")
+    pair.pending = pair.pending[:1]
+    assert finish(pair)
+    done = pair.last("r", "established")
+    assert done["cookies"] == pair.last("i", "established")["cookies"]
+
+
+def test_a_cookie_is_good_for_its_peer_and_its_time_only():
+    for change, path, age in (
+        (0, 0, 119999 - 59999),
+        (7, 0, 0),
+        (8, 0, 0),
+        (9, 0, 0),
+        (15, 0, 0),
+        (0, 1, 0),
+        (0, 0, 180000),
+    ):
+        pair = started(2)
+        third = pair.pending[0][1]
+        pair.r.sas.clear()
+        if change:
+            third = changed(third, change, third[change] ^ 1)
+        remote = INITIATOR if not path else (INITIATOR[0], 501)
+        pair.r.receive(third, RESPONDER + remote, age)
+        good = (change, path) == (0, 0) and age < 120000
+        assert bool(pair.r.sas) == good, (change, path, age)
+        assert pair.r.drops.by_reason.get("unknown-cookie", 0) == (not good)
+
+
+def test_what_authenticated_a_peer_stays_remembered():
+    pair = started(9)
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+    first = pair.log[0][1]
+    for number in range(300):
+        offer = changed(first, 1, number % 256)
+        offer[len(offer) - 2 :] = bytes([1 + number // 256, number % 256])
+        pair.give("r", offer)
+    pair.collect("r")
+    pair.pending = []
+    pair.i.terminate("gw")
+    pair.i.initiate("gw", pair.clock.now)
+    pair.settle(2)
+    pair.r.sas = [sa for sa in pair.r.sas if sa.spare]
+    assert finish(pair)
+    assert len(pair.r.firsts) <= 16
+
+
+def test_one_failure_is_told_for_all_lines():
+    pair = started(3)
+    honest = pair.pending.pop(0)[1]
+    for flip in range(1, 5):
+        pair.give("i", changed(honest, 99, honest[99] ^ flip))
+    for _ in range(400):
+        pair.clock.now += 100
+        pair.i.poll(pair.clock.now)
+        pair.collect("i")
+    assert pair.i.sas == []
+    assert len([e for e in pair.events["i"] if e["event"] == "failed"]) == 1
+    assert pair.i.last_failure["gw"][0] == "no-answer"
+
+
+def test_a_spoofed_answer_and_the_peers_own_lost():
+    """Message 2 spoofed, the peer's lost: message 1 is repeated beside message 3."""
+    pair = started(1)
+    honest = pair.pending.pop(0)[1]
+    pair.give("i", another(honest, 8))
+    pair.collect("i")
+    pair.pending = []
+    assert finish(pair)
+
+
+def test_replays_do_not_use_up_the_peers_answers():
+    """A thousand replays of message 5 before the peer's own retransmission asks for message 6."""
+    pair = started(5)
+    fifth = pair.log[4][1]
+    pair.pending = []  # message 6 is lost
+    for _ in range(1000):
+        pair.clock.now += 1
+        pair.give("r", fifth)
+    answers = [datagram for side, datagram in pair.log if side == "r"]
+    assert len(answers) == 3
+    pair.collect("r")
+    pair.pending = []  # and all its repetitions
+    assert finish(pair)
+
+
+def test_private_exponents_are_wiped_with_the_last_line():
+    pair = started(2)
+    honest = pair.pending[0][1]
+    for flip in range(1, 4):
+        pair.give("r", changed(honest, 99, honest[99] ^ flip))
+    held = [sa.x for sa in pair.r.sas if sa.x is not None]
+    assert held and all(any(x) for x in held)
+    assert finish(pair)
+    assert not any(any(x) for x in held)
+    assert all(sa.x is None for sa in pair.r.sas)
+
+
+def test_honest_exchanges_beside_a_thousand_packets():
+    for seed in range(3):
+        run = Run(seed)
+        assert run.failure == "", (seed, run.failure, run.rivals)
+
+
+def test_honest_exchanges_beside_packets_and_loss():
+    for seed in range(3):
+        run = Run(seed, 100, loss=20)
+        assert run.failure == "", (seed, run.failure, run.rivals)
