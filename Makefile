@@ -8,7 +8,7 @@ TESTS  ?= tests hil
 JOBS   ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test lint format bench soak lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ format: $(VENV)/.dev ## put the code into the project's style
 
 bench: $(VENV)/.dev ## measure the handshake, the heap and the size of the code
 	$(BIN)/python tests/bench/run.py $(ARGS)
+
+soak: $(VENV)/.dev ## run the long tests, which `make test` leaves out; minutes to hours
+	$(BIN)/python -m pytest -m soak -n $(JOBS) -rP $(TESTS) $(ARGS)
 
 lock: ## take the newest releases that pyproject.toml admits into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

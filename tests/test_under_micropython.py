@@ -20,7 +20,7 @@ from ikelet_hil.capabilities import require
 TESTS = Path(__file__).parent
 FIRMWARE = TESTS.parent / "firmware"
 RUNNER = TESTS / "run_on_micropython.py"
-AREAS = ("agent", "core", "hal", "mpi", "x509")
+AREAS = ("agent", "core", "hal", "mpi", "certificates")
 ASKS = re.compile(r"^# micropython:(.*)$", re.MULTILINE)
 DEFAULTS = {"heapsize": "256k", "deadline": "60"}
 

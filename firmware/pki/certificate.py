@@ -39,6 +39,7 @@ _ECDSA_SHA1 = b"\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x04\x01"
 
 # Extensions of section 4.2.1 by the last byte of 2.5.29.x; the RFC 4945 section 5.1.3.12 purposes.
 _STANDARD = b"\x55\x1d"
+_CONSTRAINTS = b"\x1e\x24\x36"  # of names, of policies, inhibitAnyPolicy
 _PURPOSES = (
     b"\x2b\x06\x01\x05\x05\x07\x03\x11",  # id-kp-ipsecIKE
     b"\x55\x1d\x25\x00",  # anyExtendedKeyUsage
@@ -131,7 +132,7 @@ class Certificate:
         tbs.optional(0x82)
         self.ca, self.pathlen, self.key_usage, self.for_ike = False, None, None, None
         self.ski = self.aki = self._names = None
-        if tbs.peek():
+        if tbs.more():
             for kind, critical, value in extensions(tbs.take(0xA3)):
                 self._extension(kind, critical, value)
         tbs.end()
@@ -140,7 +141,7 @@ class Certificate:
         """The subjectAltName: yields (tag of the GeneralName, content)."""
         if self._names is not None:
             reader = der.only(self._names)
-            while reader.peek():
+            while reader.more():
                 yield reader.any()
 
     def _extension(self, kind, critical, value):
@@ -157,19 +158,19 @@ class Certificate:
         elif kind == 0x13:
             reader = der.only(value)
             self.ca = reader.true()
-            if reader.peek():
+            if reader.more():
                 self.pathlen = reader.small()
             reader.end()
             if self.pathlen is not None and not self.ca:
                 raise der.malformed()
-        elif kind == 0x1E:
-            self._flawed("name-constraints")  # not enforced here, so that nobody may rely on them
+        elif kind in _CONSTRAINTS:
+            self._flawed("constraints")  # not enforced here, so that nobody may rely on them
         elif kind == 0x23:
-            self.aki = der.only(value).optional(0x80)
+            self.aki = key_identifier(value)
         elif kind == 0x25:
             reader = der.only(value)
             self.for_ike = False
-            while reader.peek():
+            while reader.more():
                 self.for_ike = bytes(reader.oid()) in _PURPOSES or self.for_ike
         elif critical:
             self._flawed("critical-extension")
@@ -217,13 +218,13 @@ def serial_number(reader):
 def extensions(content):
     """The content of an [n] EXPLICIT Extensions: yields (kind, critical, value), each kind once.
 
-    `kind` is the last part of an OID 2.5.29.kind, else -1.
+    `kind` is the last part of an OID 2.5.29.kind, else 0.
     """
     listed = der.only(content)
     seen = set()
-    if not listed.peek():
+    if not listed.more():
         raise der.malformed()
-    while listed.peek():
+    while listed.more():
         extension = listed.enter()
         oid = bytes(extension.oid())
         critical = extension.true()
@@ -232,7 +233,18 @@ def extensions(content):
         if oid in seen:
             raise der.malformed()
         seen.add(oid)
-        yield (oid[2] if len(oid) == 3 and oid[:2] == _STANDARD else -1), critical, value
+        yield (oid[2] if len(oid) == 3 and oid[:2] == _STANDARD else 0), critical, value
+
+
+def key_identifier(value):
+    """Of an authorityKeyIdentifier: the key identifier, or None."""
+    reader = der.only(value)
+    identifier = reader.optional(0x80)
+    # The issuer's own issuer and serial number: both or neither, and not used.
+    if (reader.optional(0xA1) is None) is not (reader.optional(0x82) is None):
+        raise der.malformed()
+    reader.end()
+    return identifier
 
 
 def _single(value, tag):

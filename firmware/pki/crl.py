@@ -3,9 +3,14 @@
 from micropython import const
 
 from pki import Refused, der, times
-from pki.certificate import CRL_SIGN, extensions, serial_number, signature_algorithm
+from pki.certificate import (
+    CRL_SIGN,
+    extensions,
+    serial_number,
+    signature_algorithm,
+)
 from pki.name import check
-from pki.path import check_hash, check_signature, same_key
+from pki.path import check_hash, check_signature
 
 MAX_SIZE = const(16384)  # some 400 entries; it is held in memory whole, while it is looked at
 
@@ -13,7 +18,7 @@ MAX_SIZE = const(16384)  # some 400 entries; it is held in memory whole, while i
 class Crl:
     """`encoded` (DER, kept as it is), read up to its entries; Refused.
 
-    tbs, signature, issuer: memoryviews. this_update, next_update: Unix seconds. aki: or None.
+    tbs, signature, issuer: memoryviews. this_update, next_update: Unix seconds.
     """
 
     def __init__(self, encoded):
@@ -34,14 +39,11 @@ class Crl:
         check(self.issuer)
         self.this_update, self.next_update = times.read(tbs), times.read(tbs)
         self._entries = tbs.optional(der.SEQUENCE)
-        self.aki = None
-        if tbs.peek():
-            for kind, critical, value in extensions(tbs.take(0xA0)):
+        if tbs.more():
+            for kind, critical, _ in extensions(tbs.take(0xA0)):
                 # Delta CRLs and distribution points (27, 28) tell a part only.
                 if critical or kind in (0x1B, 0x1C):
                     raise Refused("critical-extension")
-                if kind == 0x23:
-                    self.aki = der.only(value).optional(0x80)
         tbs.end()
 
     def lists(self, serial):
@@ -52,11 +54,11 @@ class Crl:
         found = False
         if self._entries is not None:
             reader = der.Reader(self._entries)
-            while reader.peek():
+            while reader.more():
                 entry = reader.enter()
                 found = serial_number(entry) == serial or found
                 times.read(entry)
-                if entry.peek():
+                if entry.more():
                     for _, critical, _ in extensions(entry.whole(der.SEQUENCE)):
                         if critical:
                             raise Refused("critical-extension")
@@ -69,7 +71,8 @@ class Revocation:
 
     source(issuer): the CRLs (DER) that may be of this CA (a Name), as an iterable; others among
     them do no harm. required: a CA without a CRL is refused ("no-crl"). A CA of which there are
-    only CRLs that cannot be used, stale ones say, is refused in any case.
+    only CRLs that cannot be used, stale ones say, is refused in any case; so is one with a CRL
+    that only tells a part, as there is more to know.
     """
 
     def __init__(self, source, required=False):
@@ -84,19 +87,20 @@ class Revocation:
             try:
                 revoked = _look(encoded, certificate, issuer, now, verify, legacy)
             except Refused as refused:
-                failure = refused
+                if not failure or failure.code != "critical-extension":
+                    failure = refused
                 continue
             if revoked:
                 raise Refused("revoked")
             good = good or revoked is False
-        if failure and not good:
+        if failure and (failure.code == "critical-extension" or not good):
             raise failure
 
 
 def _look(encoded, certificate, issuer, now, verify, legacy):
     """Is the certificate revoked? None where the CRL is of another CA; Refused."""
     crl = Crl(encoded)
-    if crl.issuer != issuer.subject or not same_key(crl.aki, issuer.ski):
+    if crl.issuer != issuer.subject:
         return None
     if issuer.key_usage is not None and not issuer.key_usage & CRL_SIGN:
         raise Refused("missing-key-usage")

@@ -37,8 +37,12 @@ class Reader:
         self.data = memoryview(data)
         self.at = 0
 
+    def more(self):
+        """True unless all was taken."""
+        return self.at < len(self.data)
+
     def peek(self):
-        """The tag of the next element; 0, which is no tag, at the end."""
+        """The tag of the next element; 0, which no element here has, at the end."""
         return self.data[self.at] if self.at < len(self.data) else 0
 
     def _next(self, tag):

@@ -25,7 +25,6 @@ _OIDS = (
 )
 _SYNONYMS = {"EMAIL": "E", "EMAILADDRESS": "E", "SERIALNUMBER": "SN", "SURNAME": "S"}
 _IA5 = ("E", "DC")
-_PRINTABLE = b" '()+,-./:=?"  # and letters and digits
 
 
 def identity(text):
@@ -118,11 +117,9 @@ def _string(kind, value):
     """strongSwan's choice, so that the encodings are the same: the least that can hold it."""
     if kind in _IA5:
         return der.IA5_STRING
-    for byte in value:
-        letter = 0x61 <= byte | 0x20 <= 0x7A
-        if not letter and not 0x30 <= byte <= 0x39 and byte not in _PRINTABLE:
-            return der.UTF8_STRING
-    return der.PRINTABLE_STRING
+    if all(name.printable(byte) for byte in value):
+        return der.PRINTABLE_STRING
+    return der.UTF8_STRING
 
 
 def _shown(value):

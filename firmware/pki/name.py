@@ -15,6 +15,7 @@ ID_IPV6 = const(5)
 ID_DN = const(9)
 ID_KEY_ID = const(11)
 
+_TELETEX = const(0x14)  # as OpenSSL wrote before 2000, and compared as it is
 _TEXT = (der.UTF8_STRING, der.PRINTABLE_STRING, der.IA5_STRING)
 # Identity -> tag of the GeneralName that may hold it.
 ALTERNATIVES = {ID_IPV4: 0x87, ID_IPV6: 0x87, ID_FQDN: 0x82, ID_USER_FQDN: 0x81}
@@ -24,17 +25,42 @@ def attributes(name):
     """Of a Name (DER): yields (number of its RDN, OID, tag and content of the value); Refused."""
     sequence = der.only(name)
     number = 0
-    while sequence.peek():
+    while sequence.more():
         names = sequence.enter(der.SET)
-        if not names.peek():
-            raise der.malformed()
-        while names.peek():
-            attribute = names.enter()
+        last, kinds = b"", []
+        while names.more() or not kinds:
+            encoded = bytes(names.whole(der.SEQUENCE))
+            attribute = der.only(encoded)
             oid = attribute.oid()
             tag, value = attribute.any()
             attribute.end()
+            # The parts of an RDN are a SET OF: in the order of their encodings, each kind once.
+            if encoded <= last or oid in kinds or not is_text(tag, value):
+                raise der.malformed()
+            last = encoded
+            kinds.append(oid)
             yield number, oid, tag, value
         number += 1
+
+
+def is_text(tag, value):
+    """True if an attribute's value is text. Of rare kinds of string only TeletexString passes."""
+    if tag == der.UTF8_STRING:
+        try:
+            str(value, "utf-8")
+        except ValueError:
+            return False
+        return True
+    if tag == der.PRINTABLE_STRING:
+        return all(printable(byte) for byte in value)
+    if tag == der.IA5_STRING:
+        return all(byte < 0x80 for byte in value)
+    return tag == _TELETEX
+
+
+def printable(byte):
+    """True of the characters of a PrintableString."""
+    return 0x61 <= byte | 0x20 <= 0x7A or 0x30 <= byte <= 0x39 or byte in b" '()+,-./:=?"
 
 
 def check(name):

@@ -1,8 +1,8 @@
 """From a peer's certificate up to a CA that is trusted (RFC 5280 section 6, RFC 4945 section 5).
 
 First the signatures, then what the certificates say: a datagram that was damaged or forged must
-not make anybody believe that a certificate has expired. Policies and name constraints are not
-implemented: certificates that make them critical are refused.
+not make anybody believe that a certificate has expired. Policies and constraints of names are not
+implemented: a path on which they would matter is refused.
 """
 
 from micropython import const

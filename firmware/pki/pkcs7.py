@@ -22,7 +22,7 @@ def certificates(data):
     found = []
     if signed.peek() == 0xA0:
         listed = signed.enter(0xA0)
-        while listed.peek():
+        while listed.more():
             if len(found) == MAX_CERTIFICATES:
                 raise Refused("too-many")
             found.append(listed.whole(der.SEQUENCE))

@@ -1,8 +1,8 @@
 """Times: the calendar, and the two ways to write it."""
 
+from certificates.cases import refused
 from pki import der, times
 from pki.encode import element
-from x509.cases import refused
 
 
 def read(text):

@@ -2,10 +2,10 @@
 
 # micropython: heapsize=2m deadline=120
 
+from certificates.cases import Cases, refused
 from pki import Refused, path, reasons
 from pki.certificate import Certificate
 from pki.crl import Revocation
-from x509.cases import Cases, refused
 
 CASES = Cases()
 LEAF = CASES.der(CASES["one step"]["chain"][0])

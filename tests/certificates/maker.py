@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-from x509 import tree
+from certificates import tree
 
 NOW = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -17,6 +17,7 @@ CRITICAL_UNKNOWN = x509.UnrecognizedExtension(
     x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\0"
 )
 
+CURVES = {"ecp256": ec.SECP256R1(), "ecp384": ec.SECP384R1(), "ecp521": ec.SECP521R1()}
 _RSA, _ECDSA = bytes.fromhex("2a864886f70d0101"), bytes.fromhex("2a8648ce3d0403")
 DIGESTS = {
     _RSA + b"\x04": hashes.MD5(),
@@ -141,6 +142,28 @@ def signed(public, algorithm, message, signature):
     except InvalidSignature:
         return False
     return True
+
+
+def verify(key, name, message, signature):
+    """What `pki.path` asks of the HAL, by pyca/cryptography."""
+    digest = getattr(hashes, name.upper())()
+    try:
+        if key.kind == "rsa":
+            public_key(key).verify(bytes(signature), message, padding.PKCS1v15(), digest)
+        else:
+            public_key(key).verify(bytes(signature), message, ec.ECDSA(digest))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def public_key(key):
+    """A `pki.certificate.Key` for pyca/cryptography; ValueError where it is none."""
+    if key.kind == "rsa":
+        modulus, exponent = [int.from_bytes(part, "big") for part in key.public]
+        return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    point = b"\x04" + bytes(key.public)
+    return ec.EllipticCurvePublicKey.from_encoded_point(CURVES[key.curve], point)
 
 
 def recut(der, change, key, digest=None):

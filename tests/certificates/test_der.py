@@ -1,8 +1,8 @@
 """The reader: lengths minimal and definite, values canonical, nothing left over."""
 
+from certificates.cases import refused
 from pki import der
 from pki.encode import bits, element, integer
-from x509.cases import refused
 
 
 def reader(text):
@@ -87,3 +87,5 @@ def test_nothing_may_be_left():
     assert refused(reader("05 00 05 00").end) == "malformed-der"
     assert refused(der.only, b"\x30\x00\x00") == "malformed-der"
     der.only(b"\x30\x00").end()
+    zero = der.Reader(b"\x00")
+    assert zero.more() and refused(zero.any) == refused(zero.end) == "malformed-der"

@@ -1,6 +1,6 @@
 """Makes tests/vectors/pki.json anew: paths, good ones and bad ones, with what each must end in.
 
-    PYTHONPATH=tests .venv/bin/python -m x509.make_vectors
+    PYTHONPATH=tests .venv/bin/python -m certificates.make_vectors
 
 Keys and signatures come from pyca/cryptography. Which signatures are good is listed by `mark`, so
 that the tests of the paths need no arithmetic; those of `pki.signature` do it.
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID as Purpose
 
-from x509 import maker
-from x509.maker import CRITICAL_UNKNOWN, DAY, NOW, Party, authority, recut, usage
+from certificates import maker
+from certificates.maker import CRITICAL_UNKNOWN, DAY, NOW, Party, authority, recut, usage
 
 OUT = Path(__file__).parent.parent / "vectors" / "pki.json"
 LEAF_USAGE = (usage("digital_signature"), True)
@@ -203,7 +203,7 @@ def usages(book, root):
         for critical in (True, False):
             issuer(
                 f"{kind}: name constraints, {critical=}",
-                "name-constraints",
+                "constraints",
                 *(CA, CA_USAGE, (constraint, critical)),
                 anchor=anchor,
             )
