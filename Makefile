@@ -41,7 +41,7 @@ soak: $(VENV)/.dev ## run the long tests, which `make test` leaves out; minutes 
 
 lock: ## take the newest releases that pyproject.toml admits into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet -e '.[dev]'
+	build/lock/bin/pip install --quiet -e '.[dev,farm]'
 	build/lock/bin/pip install --quiet --target build/lock/typings $(STUBS)
 	{ build/lock/bin/pip freeze --exclude-editable; \
 	  build/lock/bin/pip freeze --path build/lock/typings; } | sort -f > requirements.lock

