@@ -8,6 +8,7 @@ from typing import Any
 from ikelet import config, peers, psk
 from ikelet.agent import Agent, Event, Outcome
 from ikelet.boards import Board
+from ikelet.config import Config
 from ikelet.demo import LOOPBACK, free_port
 from ikelet.peers import Peer, PeerConfig, PeerResult
 from ikelet_hil.standing import Standing, StandingAgents
@@ -20,12 +21,16 @@ OTHER = {"initiator": "responder", "responder": "initiator"}
 LEGACY = ("3des", "md5", "sha1", "modp1024", "modp1536")
 
 
+# Starts the agent with a configuration, and tells its events.
+Start = Callable[[Config, Callable[[Event], None]], Agent]
+
+
 class Bench:
     """`start` starts both sides, `negotiate` runs the exchange; everything ends with the bench.
 
     `agent` and `peer` are there to be asked, all that passes between them goes over `wire`, and
     `events` holds what the board told. `seed` is the wire's, `standing` the agents that may be
-    used again.
+    used again, `start` starts a new one.
     """
 
     agent: Agent
@@ -37,8 +42,10 @@ class Bench:
         timeline: Timeline | None = None,
         seed: int | None = None,
         standing: StandingAgents | None = None,
+        start: Start | None = None,
     ) -> None:
         self.board = board
+        self._start = start or (lambda given, told: Agent(board, given, told))
         self.events: list[Event] = []
         self._ending = contextlib.ExitStack()
         self._standing = standing or self._ending.enter_context(StandingAgents())
@@ -114,7 +121,7 @@ class Bench:
             {"device": wanted["device"], "network": network, "peer": {"gw": gateway}}
         )
         events: list[Event] = []
-        return Standing(wanted, Agent(self.board, given, events.append), key, port, events)
+        return Standing(wanted, self._start(given, events.append), key, port, events)
 
     def negotiate(self, timeout: float = 30) -> tuple[Outcome, PeerResult]:
         """Run the exchange; both sides' view of how it ended."""

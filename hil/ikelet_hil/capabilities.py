@@ -5,14 +5,24 @@ the test is skipped with its name; where IKELET_REQUIRE lists it (CI does), the 
 a rung that ought to be there cannot vanish in silence.
 """
 
+from __future__ import annotations
+
 import functools
 import os
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from ikelet import chips
+from ikelet_hil import recovery
+
+if TYPE_CHECKING:
+    from ikelet.boards import Board
+    from ikelet_hil.targets import Held
 
 CHARON = ("/usr/lib/ipsec/charon", "/usr/libexec/ipsec/charon", "/usr/lib/strongswan/charon")
 
@@ -110,3 +120,48 @@ def require(capability: str, why: str | None = None) -> None:
     if capability in required():
         pytest.fail(f"required here, but missing: {capability} ({reason})", pytrace=False)
     pytest.skip(f"needs {capability}: {reason}")
+
+
+# -- of a board -----------------------------------------------------------------------------------
+
+BOARD = ("network", "accelerator", "power", "reset", "flash", "clock")
+
+
+def lacking(held: Held, capability: str) -> str:
+    """Why a board that this run holds cannot do something; "" where it can.
+
+    `capability` is one of BOARD: network (sockets of its own), accelerator or accelerator:BITS (of
+    modular exponentiation), power (can be switched), reset (without its software's help), flash
+    (by esptool), clock (tells the date).
+    """
+    name, _, bits = capability.partition(":")
+    if name not in BOARD:
+        raise ValueError(f"unknown capability {capability!r}: one of {', '.join(BOARD)}")
+    board = held.board
+    plugged = bool(board.url)
+    if name == "network":
+        return "" if board.link == "udp" else "the host relays its datagrams"
+    if name == "accelerator":
+        return _no_accelerator(board, int(bits or 0))
+    if name == "clock":
+        return "it has no clock that tells the date" if board.port == "rv32" else ""
+    if name == "power":
+        lacks = plugged and held.power is None
+        return "nothing switches it: [board.NAME.power] in bench.toml" if lacks else ""
+    if name == "reset":
+        return recovery.no_lines(held) if plugged else ""
+    return recovery.no_flash(held)
+
+
+def _no_accelerator(board: Board, bits: int) -> str:
+    chip = chips.CHIPS.get(board.chip)
+    if "mpi" not in board.engines or chip is None:
+        return "it computes in software"
+    return "" if bits <= chip.max_bits else f"its accelerator takes {chip.max_bits} bits at most"
+
+
+def require_of(held: Held, *wanted: str) -> None:
+    """Skip the running test, or fail it where IKELET_REQUIRE says so, for what the board lacks."""
+    for capability in wanted:
+        why = lacking(held, capability)
+        require(capability.partition(":")[0], f"{held.board.name}: {why}" if why else "")

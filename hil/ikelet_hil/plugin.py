@@ -1,60 +1,136 @@
 """The pytest plugin: the suites run on the boards that --board names, with the same test ids.
 
 Without --board they run on every emulated board; one that this machine cannot carry is skipped by
-name, or fails where IKELET_REQUIRE lists it.
+name, or fails where IKELET_REQUIRE lists it. A board that is named must be there.
 """
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ikelet import boards
+from ikelet import benchfile, boards
 from ikelet.boards import Board
-from ikelet_hil import capabilities
+from ikelet.errors import IkeletError
+from ikelet_hil import capabilities, targets
+from ikelet_hil.attempts import Attempts
+from ikelet_hil.station import Station
+from ikelet_hil.targets import Emulated, Target, Terms
 
 if TYPE_CHECKING:
     from ikelet_hil.bench import Bench
+    from ikelet_hil.phases import Phases
     from ikelet_hil.standing import StandingAgents
 
-EMULATED = ("process", "qemu")
+_MARKERS = (
+    "requires(*capabilities): what the board must have: "
+    + ", ".join(capabilities.BOARD)
+    + "; accelerator:BITS",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("ikelet", "ikelet: hardware in the loop")
     group.addoption(
-        "--board", action="append", metavar="NAME", help="a board to run on; may be given again"
+        "--board",
+        action="append",
+        metavar="NAME",
+        help="a board to run on, may be given again: a name that `ikelet boards` lists or that "
+        "bench.toml gives, serial:USB-SERIAL-OR-MAC, a URL, TYPE@URL, auto (all of bench.toml "
+        "that are plugged in). Default: every emulated board",
+    )
+    group.addoption("--bench", metavar="FILE", help="what is plugged in here (./bench.toml)")
+    group.addoption(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="wait so long for a board that somebody else uses",
     )
 
 
-def pytest_configure() -> None:
-    known = set(capabilities.MISSING) | set(boards.load_all())
+def pytest_configure(config: pytest.Config) -> None:
+    for line in _MARKERS:
+        config.addinivalue_line("markers", line)
+    known = set(capabilities.MISSING) | set(capabilities.BOARD) | set(boards.load_all())
     unknown = capabilities.required() - known
     if unknown:
         names = ", ".join(sorted(unknown)), ", ".join(sorted(known))
         raise pytest.UsageError("IKELET_REQUIRE: unknown {}; known: {}".format(*names))
+    config.pluginmanager.register(Boards(config), "ikelet-boards")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    found = metafunc._arg2fixturedefs.get("board")
-    if not found or found[-1].baseid:  # none, or one of a conftest's own
-        return
-    names = metafunc.config.getoption("--board") or [
-        board.name for board in boards.load_all().values() if board.kind in EMULATED
-    ]
-    # One worker a board: a slow one then does not hold up the others' tests.
-    params = [pytest.param(name, marks=pytest.mark.xdist_group(f"board-{name}")) for name in names]
-    metafunc.parametrize("board", params, indirect=True, scope="session")
+class Boards:
+    """The boards of a run, in the process that runs their tests. `run` is the run's name."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        worker = getattr(config, "workerinput", {})
+        self.run: str = worker.get("ikelet_run") or _run_name()
+        self.named: list[str] = config.getoption("--board") or []
+        try:
+            path = benchfile.locate(config.getoption("--bench"), config.rootpath)
+            bench = benchfile.load(path) if path else benchfile.Bench()
+            self.targets = targets.resolve(self.named, bench) or targets.emulated()
+        except IkeletError as error:
+            raise pytest.UsageError(str(error)) from None
+        terms = Terms(self.run, config.getoption("--wait"))
+        self.stations = {target.name: Station(target, terms) for target in self.targets}
+        config.pluginmanager.register(Attempts(self.station_of), "ikelet-attempts")
+
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["ikelet_run"] = self.run
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        found = metafunc._arg2fixturedefs.get("board")
+        if not found or found[-1].baseid:  # none, or one of a conftest's own
+            return
+        # One worker a board: a slow one then does not hold up the others' tests.
+        params = [
+            pytest.param(name, marks=pytest.mark.xdist_group(f"board-{name}"), id=name)
+            for name in self.stations
+        ]
+        metafunc.parametrize("board", params, indirect=True, scope="session")
+
+    def pytest_unconfigure(self) -> None:
+        for station in self.stations.values():
+            station.release()
+
+    def station_of(self, item: pytest.Item) -> Station | None:
+        """The station of a test; None where it needs no board."""
+        callspec = getattr(item, "callspec", None)
+        name = callspec.params.get("board") if callspec else None
+        return self.stations.get(name) if isinstance(name, str) else None
+
+    def require(self, target: Target) -> None:
+        """Skip a test on an emulated board that nobody named and that cannot be used here."""
+        if not self.named and isinstance(target, Emulated) and target.board:
+            name = "micropython" if target.name == "unix" else target.name
+            capabilities.require(name, boards.usable(target.board))
 
 
 @pytest.fixture(scope="session")
 def board(request: pytest.FixtureRequest) -> Board:
-    """The board under test; a board that cannot be used here is a skip that says why."""
-    found = boards.find(request.param)
-    lacks = boards.usable(found)
-    capabilities.require("micropython" if found.name == "unix" else found.name, lacks)
+    """The board under test, held by this run; a board that cannot be used here is a skip that
+    says why, or an error where it was named."""
+    plugin = _boards(request.config)
+    station = plugin.stations[request.param]
+    plugin.require(station.target)
+    return station.acquire()
+
+
+@pytest.fixture
+def station(board: Board, request: pytest.FixtureRequest) -> Station:
+    """The harness's hold on the board: start(config) gives an agent, held.power switches it."""
+    del board
+    found = _boards(request.config).station_of(request.node)
+    assert found is not None
+    wanted = [name for mark in request.node.iter_markers("requires") for name in mark.args]
+    capabilities.require_of(found.held, *wanted)
     return found
 
 
@@ -68,9 +144,25 @@ def standing() -> Iterator[StandingAgents]:
 
 
 @pytest.fixture
-def bench(board: Board, standing: StandingAgents) -> Iterator[Bench]:
+def phases(station: Station) -> Phases:
+    """The phases of the running test, with their deadlines."""
+    return station.phases
+
+
+@pytest.fixture
+def bench(station: Station, standing: StandingAgents) -> Iterator[Bench]:
     """The board, and the means to put a gateway opposite it."""
     from ikelet_hil.bench import Bench  # with scapy: other test suites shall not pay for it
 
-    with Bench(board, standing=standing) as bench:
+    with Bench(station.held.board, standing=standing, start=station.start) as bench:
         yield bench
+
+
+def _boards(config: pytest.Config) -> Boards:
+    plugin = config.pluginmanager.get_plugin("ikelet-boards")
+    assert isinstance(plugin, Boards)
+    return plugin
+
+
+def _run_name() -> str:
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"

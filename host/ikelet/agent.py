@@ -4,36 +4,30 @@ import contextlib
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ikelet import boards, build, links
+from ikelet import boards, build, diagnosis, links
 from ikelet.boards import Board
 from ikelet.config import Config
-from ikelet.console import Console, OnLine, Params
-from ikelet.errors import IkeletError, MisuseError
+from ikelet.console import Console, ConsoleTimeoutError, OnLine, Params
+from ikelet.diagnosis import AgentError, AgentMisuseError
+from ikelet.errors import IkeletError
 from ikelet.links import LinkError
 from ikelet.relay import Relay
 
 Event = dict[str, Any]
+# Surrounds a step of starting and stopping a board: "flash", "banner", "teardown".
+Step = Callable[[str], AbstractContextManager[object]]
+
+__all__ = ["Agent", "AgentError", "AgentMisuseError", "Event", "Outcome", "Step"]
 
 BOOT_DEADLINE = 20.0
 CALL_DEADLINE = 10.0
 # How long an unauthenticated refusal is given to turn out to be somebody's forgery.
 _GRACE = 1.0
 _STATUS_NOTIFIES = ("CONNECTED", "INITIAL-CONTACT", "REPLAY-STATUS", "RESPONDER-LIFETIME")
-
-
-class AgentError(IkeletError):
-    """The agent does not run; `code` is the board's own word for the reason."""
-
-    def __init__(self, message: str, code: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class AgentMisuseError(AgentError, MisuseError):
-    """The agent does not run because of what it was given."""
 
 
 @dataclass
@@ -60,7 +54,8 @@ class Outcome:
 
 class Agent:
     """A running agent. `on_event` is told every event of the board, in order, `on_line` every
-    line of its console."""
+    line of its console. `running` is its board, `boot` the event that it began with, `stopped`
+    whether stop() was called."""
 
     def __init__(
         self,
@@ -68,21 +63,22 @@ class Agent:
         config: Config,
         on_event: Callable[[Event], None] | None = None,
         on_line: OnLine | None = None,
+        step: Step = contextlib.nullcontext,
     ) -> None:
         self.board = board = boards.fitted(board)
         self.config = config
+        self.stopped = False
         self._on_event = on_event
+        self._step = step
         files = build.files(board) | {"config.json": json.dumps(config.board).encode()}
-        self._running = boards.runner(board).start(board, files)
+        with step("flash"):
+            self.running = boards.runner(board).start(board, files)
         self._console: Console | None = None
         self._relay: Relay | None = None
         try:
-            link = links.open_link(self._running.url)
-            self._console = Console(link, {"udp": self._send_datagram}, on_line)
-            if board.link == "uart":
-                network = config.board["network"]
-                self._relay = Relay(self._console.call, network["bind"], network["port"])
-            self.boot = self._await_boot()
+            with step("banner"):
+                self._connect(on_line)
+                self.boot = self._await_boot()
         except BaseException:
             self.stop()
             raise
@@ -130,21 +126,44 @@ class Agent:
         while not self.console.notifications.empty():
             self._next_event(0)
 
+    def trouble(self, timeout: float) -> AgentError | None:
+        """Ask the board how it is: why it is of no use any more, or None where it answers within
+        `timeout` seconds."""
+        before = diagnosis.counts(self.console)
+        try:
+            self.console.call("status", timeout=timeout)
+        except ConsoleTimeoutError:
+            return diagnosis.silence(self.running, self.console, timeout, before)
+        except LinkError:
+            return self._death()
+        return None
+
     def stop(self) -> None:
         """Take the SAs down, so that the peers' go too, and end the board."""
-        if self._console:
-            if not self._console.gone and not self._running.ended():
-                self._say_goodbye()
-            self._console.close()
-        if self._relay:
-            self._relay.close()
-        self._running.stop()
+        self.stopped = True
+        with self._step("teardown"):
+            try:
+                if self._console and not self._console.gone and not self.running.ended():
+                    self._say_goodbye()
+            finally:
+                if self._console:
+                    self._console.close()
+                if self._relay:
+                    self._relay.close()
+                self.running.stop()
 
     def __enter__(self) -> "Agent":
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
+
+    def _connect(self, on_line: OnLine | None) -> None:
+        link = links.open_link(self.running.url)
+        self._console = Console(link, {"udp": self._send_datagram}, on_line)
+        if self.board.link == "uart":
+            network = self.config.board["network"]
+            self._relay = Relay(self._console.call, network["bind"], network["port"])
 
     def _say_goodbye(self) -> None:
         # Already on the way out: a board that does not answer is ended all the same.
@@ -164,8 +183,8 @@ class Agent:
             if event and event["event"] == "fatal":
                 code, reason = str(event.get("code")), str(event.get("reason"))
                 raise (AgentMisuseError if code in _MISUSE else AgentError)(reason, code)
-        said = f"; it said last: {self.console.noise[-1]}" if self.console.noise else ""
-        raise AgentError(f"{self.board.name} did not start the agent in time{said}", "no-boot")
+        seconds = BOOT_DEADLINE * self.board.slowness
+        raise diagnosis.silence(self.running, self.console, seconds, starting=True)
 
     def _follow(self, outcome: Outcome, timeout: float) -> str:
         """Read events until the outcome is known; the reason of a failure, or ""."""
@@ -221,13 +240,7 @@ class Agent:
         return found[1]
 
     def _death(self) -> AgentError:
-        """The board's end in one line: the last exception it printed, else how it ended."""
-        deadline = time.monotonic() + 1
-        while not (ended := self._running.ended()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        last = next((line for line in reversed(self.console.noise) if line.strip()), "")
-        said = f": {last}" if last else ""
-        return AgentError(f"{self.board.name}: {ended or self.console.gone}{said}", "dead")
+        return diagnosis.death(self.running, self.console)
 
 
 _MISUSE = ("bad-configuration", "not-provisioned")

@@ -1,5 +1,6 @@
 """Board files: what each board is, read from boards/*.toml, and whether it can be used here."""
 
+import dataclasses
 import difflib
 import importlib
 import sys
@@ -24,7 +25,8 @@ class Board:
     `link` says how datagrams travel: by the board's own UDP sockets, or relayed over the UART.
     `strap` is the GPIO that keeps the agent from starting while it is low at boot (the boot
     button), `autostart` whether initiators call by themselves, `watchdog_ms` how long the agent's
-    loop may take. `tables` holds [flash], [nic], [reset] and [emulator] as they are.
+    loop may take. `tables` holds [flash], [nic], [reset] and [emulator] as they are. `url` is no
+    part of the file: where this one board is plugged in, if that is known.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Board:
     watchdog_ms: int | None = None
     autostart: bool = False
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    url: str = ""
 
     def on_board(self) -> dict[str, Any]:
         """What the board itself is told of its file: the content of /board.json."""
@@ -125,6 +128,12 @@ def usable(board: Board) -> str:
         return runner(board).usable(board)
     except ModuleNotFoundError as error:
         return f"needs Python's module {error.name}, which this platform does not have"
+
+
+def plugged(board: Board, url: str) -> Board:
+    """This one board, behind a port: it is at MicroPython's prompt or runs an agent, and the host
+    puts its files there over the line, also where the board's file tells how to emulate it."""
+    return dataclasses.replace(board, url=url, runner="ikelet.serialboard")
 
 
 def fitted(board: Board) -> Board:

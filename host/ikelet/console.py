@@ -92,6 +92,7 @@ class Console:
         self.link = link
         self.on_line = on_line
         self.noise: deque[str] = deque(maxlen=200)
+        self.received = self.understood = 0  # bytes, and those of them in messages
         self.notifications: queue.Queue[Notification] = queue.Queue()
         self._handlers = handlers or {}
         self._answers: dict[int, queue.Queue[dict[str, Any] | None]] = {}
@@ -177,7 +178,9 @@ class Console:
     def _read(self) -> None:
         try:
             while not self._closed.is_set():
-                for line in self._splitter.feed(self.link.read(0.1)):
+                data = self.link.read(0.1)
+                self.received += len(data)
+                for line in self._splitter.feed(data):
                     self._dispatch(line)
         except LinkError as error:
             self._gone = str(error)
@@ -197,7 +200,9 @@ class Console:
         if message is None:
             if line.strip():
                 self.noise.append(line.decode(errors="replace"))
-        elif "method" in message:
+            return
+        self.understood += len(line)
+        if "method" in message:
             params = message.get("params")
             self._notified(str(message["method"]), params if isinstance(params, dict) else {})
         else:

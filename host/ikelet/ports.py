@@ -1,6 +1,7 @@
 """Serial ports: which there are, and why one cannot be used, before anything is tried on it."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,22 @@ def present() -> list[tuple[str, str]]:
     """(name, what is behind it) of each USB serial port."""
     found = [port for port in list_ports.comports() if port.vid is not None]
     return [(port.device, port.description or "") for port in sorted(found)]
+
+
+def find(usb: str = "", mac: str = "", location: str = "") -> str:
+    """The port of the board with this USB serial number, MAC or place; PortError.
+
+    A chip's own USB has its MAC as serial number; of other boards the MAC cannot be seen here.
+    """
+    for port in list_ports.comports():
+        serial = port.serial_number or ""
+        hexadecimal = re.sub(r"[^0-9a-f]", "", serial.lower())
+        if (usb and serial == usb) or (location and port.location == location):
+            return port.device
+        if mac and hexadecimal == re.sub(r"[^0-9a-f]", "", mac.lower()):
+            return port.device
+    wanted = f"USB serial number {usb}" if usb else f"MAC {mac}" if mac else f"place {location}"
+    raise PortError(f"no port has {wanted}{_there_are()}")
 
 
 def check(url: str) -> None:

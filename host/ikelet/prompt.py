@@ -157,7 +157,9 @@ def _entered_by_strap(link: Paced, board: Board) -> RawRepl | None:
     """The raw prompt of a board in production, booted with the boot pin held low; None where its
     port cannot do that."""
     port = link.link
-    if board.tables["reset"]["method"] != "dtr-rts" or not isinstance(port, SerialLink):
+    if board.tables.get("reset", {}).get("method") != "dtr-rts" or not isinstance(
+        port, SerialLink
+    ):
         return None
     port.boot_strapped()
     try:

@@ -17,9 +17,14 @@ def variable(board: Board) -> str:
     return "IKELET_PORT_" + board.name.upper().replace("-", "_")
 
 
+def where(board: Board) -> str:
+    """The board's port; "" where nobody told."""
+    return board.url or os.environ.get(variable(board), "")
+
+
 def usable(board: Board) -> str:
     """Why the board cannot be used here; "" when it can."""
-    url = os.environ.get(variable(board))
+    url = where(board)
     if not url:
         found = " or ".join(name for name, _ in ports.present())
         if not found:
@@ -37,7 +42,7 @@ def start(board: Board, files: Mapping[str, bytes]) -> "SerialBoard":
     why = usable(board)
     if why:
         raise MisuseError(why)
-    url = os.environ[variable(board)]
+    url = where(board)
     with prompt(board, url) as repl:
         install(repl, files)
     return SerialBoard(board, url)

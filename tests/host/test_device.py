@@ -215,7 +215,7 @@ class TestShell:
     def test_link_that_ends(self) -> None:
         shown: list[str] = []
         with _agent() as agent:
-            agent._running.stop()
+            agent.running.stop()
             assert shell.Shell(agent.console, shown.append).run(["status"]) == 1
         assert any("is gone" in line for line in shown)
 
