@@ -40,7 +40,7 @@ class CheapHal:
         self._count("modexp")
         b = int.from_bytes(base, "big") % _Q
         e = int.from_bytes(exponent, "big") % (_Q - 1)
-        return bytearray(_power(b, e).to_bytes(len(modulus), "big"))
+        return bytearray(pow(b, e, _Q).to_bytes(len(modulus), "big"))
 
     def hash(self, name, *parts):
         self._count("hash")
@@ -73,13 +73,3 @@ class CheapHal:
             self._drawn += 1
             out += _digest(self._seed, b"%d" % self._drawn)
         return bytearray(out[:n])
-
-
-def _power(base, exponent):
-    result = 1
-    while exponent:
-        if exponent & 1:
-            result = result * base % _Q
-        base = base * base % _Q
-        exponent >>= 1
-    return result
