@@ -270,7 +270,15 @@ def _check_alternative(tag, content):
     elif tag == 0xA4:
         check(content)
         fits = True
-    else:
-        fits = tag in (0x88, 0xA0, 0xA3, 0xA5)
+    elif tag == 0xA0:  # otherName
+        reader = der.Reader(content)
+        reader.oid()
+        value = reader.enter(0xA0)
+        value.any()
+        value.end()
+        reader.end()
+        fits = True
+    else:  # registeredID; nobody has x400Address or ediPartyName
+        fits = tag == 0x88 and der.is_oid(content)
     if not fits:
         raise der.malformed()

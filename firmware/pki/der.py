@@ -113,12 +113,7 @@ class Reader:
     def oid(self):
         """The content of an OBJECT IDENTIFIER whose parts are whole, and not padded."""
         content = self.take(OID)
-        first = True
-        for byte in content:
-            if first and byte == 0x80:
-                raise malformed()
-            first = byte < 0x80
-        if not len(content) or not first:
+        if not is_oid(content):
             raise malformed()
         return content
 
@@ -157,3 +152,13 @@ def only(data, tag=SEQUENCE):
 def unsigned(content):
     """An INTEGER's content (see `Reader.integer`) without the zero byte of its sign."""
     return content[1:] if len(content) > 1 and not content[0] else content
+
+
+def is_oid(content):
+    """True of the content of an OBJECT IDENTIFIER: its parts are whole, and not padded."""
+    first = True
+    for byte in content:
+        if first and byte == 0x80:
+            return False
+        first = byte < 0x80
+    return len(content) > 0 and first

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ikelet import __version__, boards, cli_device, ports
+from ikelet import __version__, boards, cli_device, cli_pki, ports
 from ikelet.errors import IkeletError
 from ikelet.show import JsonShow, Show, TextShow
 from ikelet.terminal import complain, configuration
@@ -144,6 +144,7 @@ def list_boards(as_json: bool) -> int:
 
 for _command in cli_device.COMMANDS:
     ikelet.add_command(_command)
+ikelet.add_command(cli_pki.group, "pki")
 
 
 @contextlib.contextmanager
