@@ -12,9 +12,13 @@ An engine is an object with `name`, `can(op, what)` and a method per operation:
     des3_cbc  None                    key, iv, data, encrypt
     hash      "md5" ... "sha512"      name, *parts
     random    None                    number of bytes
+    ec        curve                   curve, scalar, point or None, random mask: the multiple
+    ec_sum    curve                   curve, u, v, point: u * generator + v * point, or None
 
 Its methods raise `EngineError` when they could not, or did wrongly.
 """
+
+import sys
 
 from micropython import const
 
@@ -40,7 +44,15 @@ class HalError(Exception):
 
 
 class PublicKeyError(Exception):
-    """A public value is none of its group, or gives the secret away."""
+    """A peer's public key is refused.
+
+    `code` is "length", "range", "off-curve", "zero-secret" (curves), "size", "even", "exponent"
+    (RSA).
+    """
+
+    def __init__(self, code):
+        super().__init__(code)
+        self.code = code
 
 
 def wipe(buffer):
@@ -129,6 +141,64 @@ class Hal:
         """
         return self._run("random", None, n)
 
+    # Public keys, by modules that are loaded when first used (see `unload`) and tell the rest.
+    # Curves are "ecp256", "ecp384", "ecp521" and "curve25519". A public value is x || y, a secret
+    # x alone, of fixed width and big-endian; with curve25519 all are RFC 7748's 32 bytes.
+
+    def ec_pair(self, curve):
+        """(private bytearray, public bytes) for ECDH or ECDSA."""
+        from hal import ecdh
+
+        return ecdh.pair(self, curve)
+
+    def ec_public(self, curve, private):
+        """The public value of a private key; ValueError if that is out of range."""
+        from hal import ecdh
+
+        return ecdh.public(self, curve, private)
+
+    def ec_check(self, curve, public):
+        """PublicKeyError unless this is a public value of the curve."""
+        from hal import ecdh
+
+        ecdh.check(curve, public)
+
+    def ecdh(self, curve, private, public):
+        """The shared secret, a bytearray; PublicKeyError if the peer's value is refused."""
+        from hal import ecdh
+
+        return ecdh.shared(self, curve, private, public)
+
+    def ecdsa_sign(self, curve, private, digest):
+        """r || s of fixed width, as bytes."""
+        from hal import ecdsa
+
+        return ecdsa.sign(self, curve, private, digest)
+
+    def ecdsa_verify(self, curve, public, digest, signature):
+        """True if r || s, of fixed width, is a signature of the digest."""
+        from hal import ecdsa
+
+        return ecdsa.verify(self, curve, public, digest, signature)
+
+    def rsa_sign(self, key, data, hash_name=None):
+        """PKCS#1 v1.5 by (n, e, p, q, dp, dq, qinv); with DigestInfo if a hash is named."""
+        from hal import rsa
+
+        return rsa.sign(self, key, data, hash_name)
+
+    def rsa_verify(self, public, data, signature, hash_name=None):
+        """True if that is what the holder of the public key (n, e) signs."""
+        from hal import rsa
+
+        return rsa.verify(self, public, data, signature, hash_name)
+
+    def rsa_check(self, public):
+        """PublicKeyError unless (n, e) is a key to be trusted."""
+        from hal import rsa
+
+        rsa.check(public)
+
     def prove(self, op, what, every=True):
         """Run the known answers for (op, what): {engine name: "ok" or a code}.
 
@@ -193,6 +263,17 @@ class Hal:
             self.on_event(
                 {"event": "engine", "engine": engine, "op": op, "what": what, "why": why}
             )
+
+
+def unload():
+    """Let go of the modules of public keys: they are loaded anew when needed.
+
+    hal.limbs stays: the ESP32 never frees machine code before its next start.
+    """
+    names = "ecdh ecdsa rsa modular curves machine field field_plain software_ec software_x25519"
+    for name in names.split():
+        sys.modules.pop("hal." + name, None)
+        globals().pop(name, None)
 
 
 def _pad(key, filling):

@@ -6,6 +6,7 @@ Each algorithm is loaded on its first use, so that a board pays only for what it
 import os
 
 _HASHES = ("sha256", "sha384", "sha512", "sha1", "md5")
+_CURVES = ("ecp256", "ecp384", "ecp521")
 
 
 class Engine:
@@ -17,6 +18,10 @@ class Engine:
             return what in _HASHES
         if op == "random":
             return hasattr(os, "urandom")
+        if op == "ec":
+            return what in _CURVES or what == "curve25519"
+        if op == "ec_sum":
+            return what in _CURVES
         return op in ("modexp", "aes_cbc", "des3_cbc")
 
     def modexp(self, base, exponent, modulus):
@@ -44,6 +49,20 @@ class Engine:
 
             digest = getattr(software_sha2, name)
         return digest(parts)
+
+    def ec(self, curve, scalar, point, mask):
+        if curve == "curve25519":
+            from hal import software_x25519
+
+            return software_x25519.multiply(scalar, point, mask)
+        from hal import software_ec
+
+        return software_ec.multiply(curve, scalar, point, mask)
+
+    def ec_sum(self, curve, u, v, point):
+        from hal import software_ec
+
+        return software_ec.combine(curve, u, v, point)
 
     def random(self, n):
         return bytearray(os.urandom(n))
