@@ -221,11 +221,14 @@ class Hal:
         globals().pop("selftest", None)
         try:
             selftest.check(engine, op, what)
-        except (EngineError, MemoryError) as error:
-            why = error.code if isinstance(error, EngineError) else "no-memory"
+        except MemoryError:
+            # Not the engine's fault: the next call tries again.
+            self._report(engine.name, op, what, "no-memory")
+            return "no-memory"
+        except EngineError as error:
             self._standing[engine.name, op, what] = _STRUCK_OFF
-            self._report(engine.name, op, what, why)
-            return why
+            self._report(engine.name, op, what, error.code)
+            return error.code
         self._standing[engine.name, op, what] = 0
         return None
 
@@ -236,7 +239,7 @@ class Hal:
             place = engine.name, op, what
             if place not in self._standing:
                 self._prove(engine, op, what)
-            if self._standing[place] != _STRUCK_OFF:
+            if self._standing.get(place, _STRUCK_OFF) != _STRUCK_OFF:
                 try:
                     result = getattr(engine, op)(*arguments)
                 except EngineError as error:

@@ -20,13 +20,13 @@ def pair(hal, curve):
 
 def public(hal, curve, private):
     """The public value of a private key; ValueError if that is out of range."""
-    _check_private(curve, private)
+    check_private(curve, private)
     return bytes(_multiply(hal, curve, private, None))
 
 
 def shared(hal, curve, private, peer):
     """The secret shared with the peer, a bytearray; PublicKeyError if its value is refused."""
-    _check_private(curve, private)
+    check_private(curve, private)
     check(curve, peer)
     secret = bytearray(_multiply(hal, curve, private, peer))
     if curve == "curve25519":
@@ -67,7 +67,8 @@ def scalar(hal, curve):
     raise HalError("random source gives no scalar")
 
 
-def _check_private(curve, private):
+def check_private(curve, private):
+    """ValueError unless this is a private key of the curve."""
     if curve == "curve25519":
         good = len(private) == 32
     else:

@@ -17,6 +17,7 @@ def sign(hal, curve, private, digest, extra=None):
     ValueError: private key out of range. HalError: s came out differently the second time. (That
     r is right its point says, which must be one of the curve.)
     """
+    ecdh.check_private(curve, private)
     if extra is None:
         extra = hal.random(_EXTRA)
     size, _, _, _, _, n = curves.weierstrass(curve)

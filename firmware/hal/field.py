@@ -13,15 +13,16 @@ term's -m its complement, 8191 - m. What that adds too much is the same for all 
 computes it, and each product starts from its negative, modulo the prime.
 """
 
-from array import array
+import struct
 
 from micropython import const
 
-from hal import curves, limbs
+from hal import curves, limbs, wipe
 
 _BITS = const(13)  # of a limb: 41 products of two, the longest column of P-521, fit 32 bits
 _MASK = const(0x1FFF)
 _MUL = const(1)
+_STEP = const(256)  # bytes wiped at once: no large zeros are allocated
 _HEADER = const(32)  # cells; hal.limbs reads them by number
 
 
@@ -30,37 +31,33 @@ class Machine:
 
     def __init__(self, prime, count, entries, width, programs):
         low, terms = prime
-        bits = terms[-1][0]
-        top, shift = divmod(bits, _BITS)
-        n = top + 2 & ~1  # even: two limbs a step
+        top, shift = divmod(terms[-1][0], _BITS)
+        self._n = n = top + 2 & ~1  # even: two limbs a step
         self.p = curves.value(prime)
-        self._n = n
         self._registers = _HEADER + 6 * n
         self._one = count + 1  # after a register for scratch
-        self._table = self._registers + (count + 2) * n
         self._width = width * n
-        at = self._table + entries * self._width
+        at = 2 * (self._registers + (count + 2) * n)
         programs = programs + [bytes((_MUL, count, 0, self._one))]
-        # A zero ends a program.
-        self._mem = mem = _zeros(at + sum([len(text) // 2 + 1 for text in programs]))
+        self._mem = mem = _buffer(at + sum([len(text) + 2 for text in programs]))
+        self._table = _buffer(2 * entries * self._width)
+        self._number = _buffer(2 * n)
         inverse = pow(low, (1 << _BITS - 2) - 1, 1 << _BITS)
         header = [n, inverse, low, shift, top, len(terms)]
         for bit, sign in terms:
             # Byte offset of the term's word, what to complement with, factor.
             header += [bit // _BITS * 4, 0 if sign > 0 else _MASK, 1 << bit % _BITS]
         for i in range(len(header)):
-            mem[i] = header[i]
-        self._store(_HEADER, self.p)
-        self._store(_HEADER + n, -_excess(prime, n) % self.p)
-        self._store(self._registers + self._one * n, 1)
+            struct.pack_into("<H", mem, 2 * i, header[i])
+        self._load(_HEADER, self.p)
+        self._load(_HEADER + n, -_excess(prime, n) % self.p)
+        self._load(self._place(self._one), 1)
         self._at = []
-        for text in programs:
-            self._at.append(2 * at)
-            for i in range(0, len(text), 2):
-                mem[at] = text[i] | text[i + 1] << 8
-                at += 1
-            at += 1
-        self._reading = self._at.pop() >> 1
+        for text in programs:  # a zero ends each
+            self._at.append(at)
+            mem[at : at + len(text)] = text
+            at += len(text) + 2
+        self._reading = self._at.pop()
 
     def run(self, program):
         """Run the program of that number."""
@@ -68,29 +65,27 @@ class Machine:
 
     def put(self, register, number):
         """Set a register to a number from 0 to p - 1."""
-        self._store(self._place(register), (number << _BITS * self._n) % self.p)
+        self._load(self._place(register), (number << _BITS * self._n) % self.p)
 
     def get(self, register):
         """A register's number, from 0 to p - 1."""
-        mem = self._mem
-        mem[self._reading + 1] = register | self._one << 8
-        limbs.run(2 * self._reading, 0, mem)
-        number = 0
+        self._mem[self._reading + 2] = register
+        limbs.run(self._reading, 0, self._mem)
         at = self._place(self._one - 1)
-        for i in range(at + self._n - 1, at - 1, -1):
-            number = number << _BITS | mem[i]
+        limbs.save(at, at + self._n, self._number, self._mem)
+        number = int.from_bytes(self._number, "little")
+        wipe(self._number)
         return number % self.p
 
     def keep(self, entry, register):
         """Copy registers, the table's width of them, into an entry of the table."""
-        at = self._place(register)
-        to = self._table + entry * self._width
-        self._mem[to : to + self._width] = self._mem[at : at + self._width]
+        size = 2 * self._width
+        at = 2 * self._place(register)
+        self._table[entry * size : entry * size + size] = self._mem[at : at + size]
 
     def pick(self, entry, register):
         """Copy an entry of the table into registers: it may be secret."""
-        at = self._place(register)
-        limbs.pick(at, self._table << 4 | entry, self._width, self._mem)
+        limbs.pick(self._table, entry, self._place(register) << 16 | self._width, self._mem)
 
     def swap(self, bit):
         """Exchange registers 0 and 1 with 2 and 3 if bit, which may be secret, is 1."""
@@ -99,19 +94,21 @@ class Machine:
 
     def wipe(self):
         """Forget everything: the machine cannot be used any more."""
-        self._mem[:] = _zeros(len(self._mem))
+        for buffer in (self._mem, self._table):
+            view = memoryview(buffer)
+            for at in range(0, len(buffer), _STEP):
+                wipe(view[at : at + _STEP])
 
     def _place(self, register):
         return self._registers + register * self._n
 
-    def _store(self, at, number):
-        for i in range(at, at + self._n):
-            self._mem[i] = number & _MASK
-            number >>= _BITS
+    def _load(self, at, number):
+        data = number.to_bytes(2 * self._n, "little")
+        limbs.load(at, at + self._n, data, self._mem)
 
 
-def _zeros(cells):
-    return array("H", bytes(2 * cells))
+def _buffer(size):
+    return bytearray(size)
 
 
 def _excess(prime, n):

@@ -145,19 +145,54 @@ def swap(at: int, x: int, apart: int, mem: ptr16):
 
 
 @micropython.viper
-def pick(at: int, x: int, width: int, mem: ptr16):
-    """mem[at : at + width] = entry x % 16 of the table at cell x // 16, reading all sixteen."""
-    entry = x & 15
-    first = x >> 4
-    end = at + width
-    while at != end:
+def pick(table: ptr16, entry: int, place: int, mem: ptr16):
+    """Copy an entry of the table to mem, reading all sixteen; place is cell << 16 | width."""
+    width = place & 0xFFFF
+    place = place >> 16
+    first = 0
+    while first != width:
         x = first
         v = 0
         i = 0
         while i != 16:
-            v = mem[x] & ((i ^ entry) - 1 >> 31) | v
+            v = table[x] & ((i ^ entry) - 1 >> 31) | v
             x += width
             i += 1
-        mem[at] = v
-        at += 1
+        mem[place] = v
+        place += 1
         first += 1
+
+
+@micropython.viper
+def load(at: int, x: int, data: ptr8, mem: ptr16):
+    """Cells at ... x - 1 of mem = the limbs of a little-endian number of enough bytes."""
+    v = 0
+    bits = 0
+    i = 0
+    while at != x:
+        while bits < 13:
+            v = data[i] << bits | v
+            i += 1
+            bits += 8
+        mem[at] = v & 8191
+        v = v >> 13
+        bits -= 13
+        at += 1
+
+
+@micropython.viper
+def save(at: int, x: int, data: ptr8, mem: ptr16):
+    """data = the little-endian number whose limbs are in cells at ... x - 1 of mem."""
+    v = 0
+    bits = 0
+    i = 0
+    while at != x:
+        v = mem[at] << bits | v
+        bits += 13
+        while bits > 7:
+            data[i] = v
+            v = v >> 8
+            i += 1
+            bits -= 8
+        at += 1
+    data[i] = v

@@ -4,6 +4,8 @@ A program is text, five characters and a space a step: "a=b*c", "a=b+c", "a=b-c"
 for the operator, "a=b2c" for b + 2 c, "a=b3c" for b + 3 c. Registers are single letters.
 """
 
+import gc
+
 _OPERATORS = {"*": 1, "-": 3, "+": 5, "2": 6, "3": 7}
 
 _kind = None
@@ -15,6 +17,7 @@ def machine(prime, names, texts, entries=0, width=0):
     run(i) runs the program texts[i]. Beside the registers it keeps a table of so many entries (16
     or none), each of so many registers. hal.field and hal.field_plain say what else it does.
     """
+    gc.collect()  # so that its buffers, some kilobytes each, find room in one piece
     programs = [_assembled(text, names) for text in texts]
     return kind()(prime, len(names), entries, width, programs)
 

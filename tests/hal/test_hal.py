@@ -211,10 +211,9 @@ def test_no_engine_left_is_a_hal_error():
     _raises(HalError, Hal([]).random, 8)
 
 
-def test_modexp_without_a_known_answer_is_refused():
-    h = Hal([software.Engine()])
-    _raises(HalError, h.modexp, b"\2", b"\3", b"\xff" * 65)
-    assert h.failures == {"software:modexp": {"no-known-answer": 1}}
+def test_modexp_of_an_uncommon_size_is_proven_against_the_interpreter():
+    assert Hal([software.Engine()]).prove("modexp", 1280) == {"software": "ok"}
+    assert Hal([Flawed(_spoilt)]).prove("modexp", 1280) == {"flawed": "wrong-result"}
 
 
 def test_an_error_that_is_no_engine_error_is_not_swallowed():
