@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils, x25519
 
 import wycheproof_answers
-from capabilities import require
 from hal import EngineError, Hal, HalError, PublicKeyError, software
+from ikelet_hil.capabilities import require
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "vectors" / "wycheproof" / "vectors.jsonl.gz"
@@ -240,16 +240,19 @@ def test_wycheproof():
     assert seen["ecdsa", "invalid"] == 263 and seen["rsa", "invalid"] == 751
 
 
-def test_wycheproof_would_see_a_check_left_out():
-    row = next(row for row in map(json.loads, vectors()) if "InvalidCurveAttack" in row[5])
-
+def test_wycheproof_sees_that_points_are_not_checked():
     class Trusting(Hal):
         def ecdh(self, curve, private, public):
             found = self._run("ec", curve, curve, private, public, b"") or b""
             return found[: len(private)]
 
-    with pytest.raises((ValueError, HalError)):
-        wycheproof_answers.taken(Trusting([software.Engine()]), PublicKeyError, row)
+    trusting = Trusting([software.Engine()])
+    rows = [row for row in map(json.loads, vectors()) if "InvalidCurveAttack" in row[5]]
+    for row in rows[:10]:
+        try:
+            assert wycheproof_answers.taken(trusting, PublicKeyError, row)
+        except (ValueError, HalError):  # another secret, or one off the curve
+            pass
 
 
 @pytest.mark.timeout(600)
