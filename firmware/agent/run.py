@@ -6,10 +6,10 @@ import json
 from agent import VERSION, methods
 from agent.clock import Clock
 from agent.console import Console
+from agent.upkeep import Upkeep
 
 _MAX_WAIT_MS = 1000
 _BURST = 8  # datagrams taken before the others get their turn; lwIP queues 6
-_RETRY_MS = 10000
 _MAX_STARVED = 100  # turns in a row without memory
 _CRASH_FILE = "crash.txt"
 
@@ -61,7 +61,7 @@ class Agent:
         self.received = ""  # a configuration on its way in
         self.last_crash = self._last_crash()
         self._watchdog = None
-        self._retry = {}  # peer name: when to initiate again, None while it is up
+        self.upkeep = None
         self.console = Console(port.write_serial, methods.methods(self))
 
     # --- boot -----------------------------------------------------------------------------------
@@ -84,9 +84,11 @@ class Agent:
         device = self.config["device"]
         if not device["development"]:
             self._start_watchdog()
+        self.upkeep = Upkeep(self.engine)
         if self.board.get("autostart"):
-            now = self.clock()
-            self._retry = {p.name: now for p in self.engine.peers if p.role == "initiator"}
+            for peer in self.engine.peers:
+                if peer.role != "responder":
+                    self.upkeep.want(peer.name, self.clock())
         self.event(
             {
                 "event": "boot",
@@ -164,7 +166,7 @@ class Agent:
         self.flush()
         more = self.engine.poll(self.clock())
         self.flush()
-        self._start_due()
+        self.upkeep.run(self.clock())
         idle = not more and received is None and not data
         if idle and not self.engine.prepare():
             self.port.wait(self._idle_ms(), self.link.socket)
@@ -180,9 +182,9 @@ class Agent:
     def wanted(self, peer, wanted):
         """Whether to initiate to a peer again, by ourselves, when its SA has gone."""
         if not wanted:
-            self._retry.pop(peer, None)
+            self.upkeep.forget(peer)
         elif self.board.get("autostart"):
-            self._retry[peer] = None
+            self.upkeep.want(peer, None)
 
     def event(self, event):
         """Tell the host; the HAL calls it too."""
@@ -190,20 +192,9 @@ class Agent:
             event["t_ms"] = self.clock()
         self.console.notify("event", event)
 
-    def _start_due(self):
-        now = self.clock()
-        for name, due in self._retry.items():
-            if self.engine.find(name):
-                self._retry[name] = None
-            elif due is None:
-                self._retry[name] = now + _RETRY_MS
-            elif now >= due:
-                self._retry[name] = None
-                self.engine.initiate(name, now)
-
     def _idle_ms(self):
         now = self.clock()
-        times = [self.engine.deadline()] + list(self._retry.values())
+        times = [self.engine.deadline(), self.upkeep.deadline()]
         soonest = min([due for due in times if due is not None] + [now + _MAX_WAIT_MS])
         return max(0, soonest - now)
 

@@ -51,6 +51,7 @@ class Engine:
         self.cookie_secret = hal.random(16)
         self._cookies_made = 0
         self.last_notify = None  # when an error was last told in clear
+        self.contacted = set()  # names of the peers with which there was an SA
         self.rival_due = 0  # when the next rival's Diffie-Hellman may be made
 
     # --- wishes ---------------------------------------------------------------------------------
@@ -58,8 +59,11 @@ class Engine:
     def initiate(self, name, now):
         """Begin Main Mode with a configured peer, unless an SA or an exchange is there already."""
         peer = self._peer(name)
-        if self.find(name) is not None:
-            return
+        if self.find(name) is None:
+            self.begin(peer, now)
+
+    def begin(self, peer, now):
+        """Send message 1 to a peer."""
         path = self.local + (peer.address, peer.port)
         sa = Sa(self, peer, path, True, self.cookie(path, now), wire.ZERO_COOKIE, now)
         self.sas.append(sa)
@@ -71,7 +75,7 @@ class Engine:
         ended = 0
         sa = self.find(name)
         while sa:
-            self._delete(sa, "us")
+            self.delete(sa, "us")
             ended += 1
             sa = self.find(name)
         return ended
@@ -288,6 +292,7 @@ class Engine:
 
     def established(self, sa):
         rivals.settle(sa)
+        self.contacted.add(sa.peer.name)
         if sa.first:
             self._halfopen.keep(self, sa)
         self.last_failure.pop(sa.peer.name, None)
@@ -301,9 +306,42 @@ class Engine:
             lifetime=sa.lifetime,
             timings_ms={"total": self.clock() - sa.started, "modexp": sa.modexp_ms},
         )
-        for other in list(self.sas):
-            if other is not sa and other.peer is sa.peer and other.state == "ESTABLISHED":
-                self._delete(other, "us")
+        self._care(sa)
+
+    def _care(self, sa):
+        """See to it that an SA lasts, and that it is the peer's only one."""
+        from ike import lifetime
+
+        now = self.clock()
+        try:
+            sa.renew_at = lifetime.renewal(self.hal, sa)
+            if "dpd" in sa.peer.capable:
+                from ike import dpd
+
+                sa.dpd = dpd.Dpd(sa, sa.peer.dpd * 1000 * ("dpd" in sa.capable), now)
+        except (HalError, MemoryError):
+            self.drops.count("not-watched")  # it ends with its lifetime all the same
+        lifetime.replace(self, sa, now)
+
+    def renew(self, sa, now):
+        """Begin the phase 1 that is to replace an SA's."""
+        from ike import lifetime
+
+        try:
+            lifetime.renew(self, sa, now)
+        except (HalError, MemoryError):
+            self.drops.count("not-renewed")
+
+    def dead(self, sa, reason):
+        """The peer of an SA does not answer any more."""
+        self.last_failure[sa.peer.name] = ("dead-peer", reason)
+        self.deleted(sa, "dead-peer")
+
+    def give_up(self, sa):
+        """Forget an exchange that is not needed any more."""
+        self.sas.remove(sa)
+        rivals.discard(sa)
+        sa.discard()
 
     def failed(self, sa, code, reason):
         self.sas.remove(sa)
@@ -319,7 +357,7 @@ class Engine:
         sa.discard()
 
     def expired(self, sa):
-        self._delete(sa, "lifetime")
+        self.delete(sa, "lifetime")
 
     def deleted(self, sa, by):
         self.sas.remove(sa)
@@ -327,7 +365,7 @@ class Engine:
         self.event("deleted", peer=sa.peer.name, by=by, cookies=sa.cookies())
         sa.discard()
 
-    def _delete(self, sa, by):
+    def delete(self, sa, by):
         if sa.state == "ESTABLISHED":
             self._tell(informational.delete, sa)
         self.deleted(sa, by)

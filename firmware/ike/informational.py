@@ -7,6 +7,7 @@ from ike import keys, rivals, wire
 from ike import registry as R
 from ike.wire import Drop
 
+_DPD = (36136, 36137)  # R-U-THERE and its ACK (RFC 3706 section 5.3)
 _FIRST_ERROR, _LAST_ERROR = 1, 16383  # RFC 2408 section 3.14.1
 
 
@@ -46,6 +47,8 @@ def _act(engine, sa, found):
             _notified(engine, sa, body)
             if sa.state == "DEAD":
                 return
+    if sa.dpd:
+        sa.dpd.heard(engine.clock())
 
 
 def _authenticated(engine, sa, header, datagram):
@@ -68,6 +71,9 @@ def _authenticated(engine, sa, header, datagram):
 def _notified(engine, sa, body):
     """An authenticated notify: an error during the exchange ends it, the rest is reported."""
     name, number = _parse_notify(body)
+    if number in _DPD and sa.dpd:
+        sa.dpd.notified(number, body, engine.clock())
+        return
     engine.event("notify", peer=sa.peer.name, type=name, authenticated=True)
     if sa.state != "ESTABLISHED" and _FIRST_ERROR <= number <= _LAST_ERROR:
         sa.fail("refused", "the peer refused message 5: " + name)
@@ -116,9 +122,9 @@ def notify_body(number, spi=b""):
     return struct.pack("!IBBH", 1, 1, len(spi), number) + spi
 
 
-def notify(engine, sa, number):
+def notify(engine, sa, number, data=b""):
     """Send a notify under the SA's protection."""
-    _send(engine, sa, R.N, notify_body(number, sa.cky_i + sa.cky_r))
+    _send(engine, sa, R.N, notify_body(number, sa.cky_i + sa.cky_r) + data)
 
 
 def delete(engine, sa):

@@ -14,6 +14,7 @@ The rules (RFC 2409 section 5):
   state that it leads to, until a line of the exchange is authenticated: see ike/rivals.py.
 """
 
+import struct
 from binascii import hexlify
 
 import hal as _hal
@@ -63,6 +64,7 @@ SECRETS = {
 _ALL_SECRETS = ("x", "skeyid", "skeyid_d", "skeyid_a", "ka")
 
 _NONCE_BYTES = 32
+_FIRST_CONTACT = b"\x60\x02"  # INITIAL-CONTACT, 24578 (RFC 2407 section 4.6.3.3)
 _MAY_BE_LARGE = ("MAIN_R2", "MAIN_I3", "ESTABLISHED")  # the next message, or its repetition
 _GIVEN_UP = {
     "MAIN_I1": ("no-answer", "no answer to message 1"),
@@ -106,6 +108,9 @@ class Sa:
         self.spare = self.rival = False  # see ike/rivals.py, also for the next two
         self.forks = 0  # how often a spare has become a rival
         self.derive_at = 0  # when the shared secret may be made; None: not yet needed
+        self.first_contact = False  # whether the peer says that he has no other SA with us
+        self.renew_at = None  # when to begin the next phase 1
+        self.dpd = None
         self.first = None  # as responder: what message 1 is remembered by, see ike/halfopen.py
         self._forget_exchange()
         for name in _ALL_SECRETS:
@@ -180,6 +185,8 @@ class Sa:
             raise
         if encrypted:
             self.iv = last
+            notifies = [bytes(body[6:8]) for kind, body, _ in found if kind == R.N]
+            self.first_contact = _FIRST_CONTACT in notifies
         if spare:
             rivals.share(self, spare)
         self.replay.accept(digest)
@@ -280,7 +287,7 @@ class Sa:
         """The shared secret when it suits the engine: a responder's, or a rival's."""
         self.derive()
         if self.initiator:
-            self._send_or_fail(5, self._proof(True), self._id_text(self.peer.local_id, True))
+            self._send_or_fail(5, self._fifth(), self._id_text(self.peer.local_id, True))
 
     def decrypt(self, content, iv):
         """(plaintext as a memoryview, last ciphertext block)."""
@@ -301,6 +308,11 @@ class Sa:
                 rivals.repeat_before(self)
         elif again is False or (self.expires is not None and now >= self.expires):
             self._give_up()
+        elif self.state == "ESTABLISHED":
+            if self.renew_at is not None and now >= self.renew_at:
+                self.engine.renew(self, now)
+            if self.dpd:
+                self.dpd.tick(now)
 
     def cookies(self):
         """{"initiator", "responder"}: the cookies in hex."""
@@ -312,11 +324,13 @@ class Sa:
     def deadline(self):
         """The time of the next tick that matters, or None."""
         due = self.retransmitter.due
-        if due is None:
-            due = self.expires
+        times = [self.expires if due is None else due, self.renew_at]
+        if self.dpd:
+            times.append(self.dpd.due)
         if self.derive_at and self._is_underived():
-            return self.derive_at if due is None else min(due, self.derive_at)
-        return due
+            times.append(self.derive_at)
+        times = [due for due in times if due is not None]
+        return min(times) if times else None
 
     def fail(self, code, reason):
         """End the exchange without an SA."""
@@ -377,7 +391,15 @@ class Sa:
             rivals.patient(self)
             return None, received, ""
         self.derive()
-        return self._proof(True), received, self._id_text(self.peer.local_id, True)
+        return self._fifth(), received, self._id_text(self.peer.local_id, True)
+
+    def _fifth(self):
+        """Message 5; the first to a peer since we began says so, as all he has of us is void."""
+        reply = self._proof(True)
+        if self.peer.name not in self.engine.contacted:
+            body = struct.pack("!IBB", 1, 1, 16) + _FIRST_CONTACT + self.cky_i + self.cky_r
+            reply.append((R.N, body))
+        return reply
 
     # --- messages 5 and 6: who it is -----------------------------------------------------------
 

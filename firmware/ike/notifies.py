@@ -29,6 +29,8 @@ NAMES = {
     25: "INVALID-SIGNATURE",
     30: "UNEQUAL-PAYLOAD-LENGTHS",
     24578: "INITIAL-CONTACT",
+    36136: "R-U-THERE",
+    36137: "R-U-THERE-ACK",
 }
 
 # What a refused first message is answered with (RFC 2408 section 5): drop reason -> notify type.

@@ -49,7 +49,7 @@ class Peer:
     `address` is its IP address as text, or "any" where certificates tell who it is, and `port`
     its UDP port; `psk` bytes, or None with `credentials` (certs.Credentials); identities are IP
     addresses as text, or bodies of ID payloads; `proposals` names of suites in order of
-    preference; `lifetime` seconds.
+    preference; `lifetime` seconds; `dpd` seconds without a sign of life before asking for one.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Peer:
         strict=True,
         retransmit="strongswan",
         credentials=None,
+        dpd=0,
     ):
         self.name = name
         self.address = address
@@ -76,6 +77,9 @@ class Peer:
         self.method = credentials.method if credentials else R.AUTH_PSK
         # What our vendor IDs announce, by registry.VENDOR_IDS.
         self.capable = ("fragmentation",) if credentials else ()
+        if dpd:
+            self.capable += ("dpd",)
+        self.dpd = dpd
         self.psk = psk
         self.credentials = credentials
         self.legacy = legacy

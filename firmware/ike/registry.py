@@ -26,6 +26,7 @@ PAYLOAD_NAMES = {
 
 # Capabilities told by vendor ID, in messages 1 and 2: name -> what the payload begins with.
 VENDOR_IDS = {
+    "dpd": b"\xaf\xca\xd7\x13\x68\xa1\xf1\xc9\x6b\x86\x96\xfc\x77\x57\x01\x00",
     "fragmentation": b"\x40\x48\xb7\xd5\x6e\xbc\xe8\x85\x25\xe7\xde\x7f\x00\xd6\xc2\xd3",
 }
 

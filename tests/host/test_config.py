@@ -38,7 +38,7 @@ WRONG = [
     ("network.wifi_key", "seven77", ["7 bytes", "8 to 63"]),
     ("network.wifi_key", "long enough", ["without network.ssid"]),
     ("peer.hq.address", "hq.example", ['"hq.example"', "address"]),
-    ("peer.hq.role", "client", ['"client"', "initiator or responder"]),
+    ("peer.hq.role", "client", ['"client"', "initiator, responder or both"]),
     ("peer.hq.auth", "cert", ['"cert"', "later version", "use psk"]),
     ("peer.hq.auth", "xauth", ['"xauth"', "use psk"]),
     ("peer.hq.local_id", "branch.example", ["domain name", "an IP address", "certificates"]),

@@ -1,0 +1,49 @@
+"""Which peers are to be up, and when to try again where one is not."""
+
+from hal import HalError
+
+
+class Upkeep:
+    """Initiates to the peers that are wanted, with back-off and jitter after failures."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self._due = {}  # peer name: when to initiate; None while it is up, or under way
+        self._failures = {}  # peer name: attempts since it was up
+
+    def want(self, name, now):
+        """Keep a peer up from `now` on; None: it is being brought up already."""
+        self._due[name] = now
+        self._failures[name] = 0
+
+    def forget(self, name):
+        self._due.pop(name, None)
+
+    def run(self, now):
+        """Initiate to whoever is due."""
+        for name, due in self._due.items():
+            sa = self._engine.find(name)
+            if sa:
+                self._due[name] = None
+                if sa.state == "ESTABLISHED":
+                    self._failures[name] = 0
+            elif due is None:
+                self._due[name] = now + self._pause(name)
+            elif now >= due:
+                self._due[name] = None
+                try:
+                    self._engine.initiate(name, now)
+                except (HalError, MemoryError):
+                    pass  # the engine counts what failed; the next attempt is due as after others
+
+    def deadline(self):
+        """The time of the next attempt in ms, or None."""
+        times = [due for due in self._due.values() if due is not None]
+        return min(times) if times else None
+
+    def _pause(self, name):
+        from ike import lifetime
+
+        failures = self._failures[name]
+        self._failures[name] = failures + 1
+        return lifetime.backoff(self._engine.hal, failures)

@@ -1,0 +1,71 @@
+"""Dead peer detection (RFC 3706), idle-based: ask only when nothing was heard for a while.
+
+Both directions: we ask where the peer announced that he answers, and answer whoever asks under
+the SA's protection. Loaded with the first SA that needs it.
+"""
+
+import struct
+
+from ike import informational
+from ike.wire import Drop
+
+R_U_THERE, R_U_THERE_ACK = 36136, 36137
+_TRIES = 5
+_RETRY_MS = 5000
+_MAX_ASKED = 8  # answers to one sequence number: a question may come again, and be replayed
+
+
+class Dpd:
+    """What an SA knows of its peer's life. `idle` in ms, 0: never ask."""
+
+    def __init__(self, sa, idle, now):
+        self._sa = sa
+        self._idle = idle
+        # Random start, high bit 0 (section 6.2).
+        self._sequence = struct.unpack("!I", sa.engine.hal.random(4))[0] & 0x7FFFFFFF
+        self._theirs = None
+        self._asked = 0
+        self.heard(now)
+
+    def heard(self, now):
+        """Something authentic came from the peer."""
+        self._tries = 0
+        self.due = now + self._idle if self._idle else None
+
+    def tick(self, now):
+        if self.due is None or now < self.due:
+            return
+        sa = self._sa
+        if self._tries == _TRIES:
+            sa.engine.dead(sa, "no answer to %d R-U-THERE" % _TRIES)
+            return
+        if self._tries == 0:  # repeated with the number it had
+            self._sequence = self._sequence + 1 & 0xFFFFFFFF
+        self._tries += 1
+        self.due = now + _RETRY_MS
+        self._send(R_U_THERE, self._sequence)
+
+    def notified(self, number, body, now):
+        """R-U-THERE or its ACK, authenticated; Drop where it is not about this SA, or old."""
+        sa = self._sa
+        if body[5] != 16 or bytes(body[8:24]) != sa.cky_i + sa.cky_r or len(body) != 28:
+            raise Drop("bad-dpd")
+        sequence = struct.unpack("!I", body[24:28])[0]
+        if number == R_U_THERE_ACK:
+            if not self._tries or sequence != self._sequence:
+                raise Drop("unexpected-dpd-ack")
+            self.heard(now)
+            return
+        if sequence != self._theirs:
+            if self._theirs is not None and not 0 < sequence - self._theirs < 0x10000:
+                raise Drop("old-dpd")
+            self._theirs = sequence
+            self._asked = 0
+        self._asked += 1
+        if self._asked > _MAX_ASKED:
+            raise Drop("old-dpd")
+        self.heard(now)
+        self._send(R_U_THERE_ACK, sequence)
+
+    def _send(self, number, sequence):
+        informational.notify(self._sa.engine, self._sa, number, struct.pack("!I", sequence))

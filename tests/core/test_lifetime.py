@@ -1,0 +1,198 @@
+# micropython: heapsize=2m deadline=120
+"""Renewal ahead of expiry, both sides at once, dead peers, first contact, back-off."""
+
+import struct
+
+from cheap import CheapHal
+from ike import dpd, informational, lifetime
+from ike import registry as R
+from keeping import World
+from pair import Pair
+
+HOUR = 3600000
+
+
+def connected(initiator=None, responder=None):
+    ours = dict(initiator or {}, crypto=CheapHal(b"i"))
+    pair = Pair(ours, dict(responder or {}, crypto=CheapHal(b"r")))
+    pair.connect()
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+    return pair
+
+
+def test_a_new_phase_1_before_the_old_one_ends_and_no_gap():
+    world = World(1, lifetime=3600)
+    world.run(24 * HOUR)
+    assert world.up_ms > 24 * HOUR - 1000
+    assert 26 <= world.count("i", "established") <= 31  # every 80 to 90 % of an hour
+    assert world.count("i", "deleted", by="lifetime") == 0
+    assert world.count("r", "deleted", by="lifetime") == 0
+    assert world.most_sas <= 6
+    assert [len(engine.sas) for engine in world.engines.values()] == [1, 1]
+
+
+def test_renewal_despite_loss():
+    world = World(2, lifetime=3600, loss=20)
+    world.run(24 * HOUR)
+    assert world.up_ms > 24 * HOUR - 60000
+
+
+def test_both_sides_at_once_settle_on_one_sa():
+    for seed in range(20):
+        world = World(seed, ("both", "both"), lifetime=3600)
+        world.run(60000)
+        assert len(world.common()) == 1, seed
+        for engine in world.engines.values():
+            assert [sa.state for sa in engine.sas] == ["ESTABLISHED"], seed
+        world.run(10 * HOUR)
+        assert world.up_ms > 10 * HOUR - 1000, seed
+        assert len(world.common()) == 1, seed
+        assert world.most_sas < 12
+
+
+def test_both_sides_at_once_with_loss():
+    for seed in range(10):
+        world = World(seed, ("both", "both"), lifetime=600, dpd=20, loss=20)
+        world.run(2 * HOUR)
+        assert world.up_ms > 2 * HOUR - 30000, (seed, world.up_ms)
+        world.loss = 0
+        world.run(2 * HOUR + 240000)
+        assert len(world.common()) == 1, seed
+
+
+def test_an_end_that_restarts_comes_back():
+    for side in "ir":
+        world = World(3, lifetime=28800, dpd=60)
+        world.run(HOUR)
+        world.boot(side)
+        world.run(HOUR + 200000)
+        assert len(world.common()) == 1, side
+        for engine in world.engines.values():
+            assert len(engine.sas) == 1
+
+
+def test_a_cut_wire_is_noticed_and_the_reason_kept():
+    world = World(4, lifetime=28800, dpd=60)
+    world.run(HOUR)
+    world.cut = True
+    world.run(HOUR + 600000)
+    for side in "ir":
+        assert world.count(side, "deleted", by="dead-peer") == 1
+        assert world.engines[side].last_failure["gw"][0] in ("dead-peer", "no-answer")
+    world.cut = False
+    world.run(HOUR + 600000 + 2 * lifetime._MAX_BACKOFF_MS)
+    assert len(world.common()) == 1
+    assert world.engines["i"].last_failure == {}
+
+
+def test_back_off_doubles_to_its_limit_and_is_spread():
+    hal = CheapHal(b"branches")
+    for failures in range(20):
+        most = min(2000 << min(failures, 10), 300000)
+        found = [lifetime.backoff(hal, failures) for _ in range(50)]
+        assert all(most // 2 <= pause < most for pause in found)
+        assert max(found) - min(found) > most // 4
+
+
+# --- dead peer detection ------------------------------------------------------------------------
+
+
+def test_dpd_asks_only_when_idle_and_stops_when_answered():
+    pair = connected({"dpd": 30}, {"dpd": 0})
+    sa = pair.i.sas[0]
+    assert sa.dpd.due is None  # a peer that does not announce DPD is never asked
+    pair = connected({"dpd": 30}, {"dpd": 300})
+    before = len(pair.log)
+    pair.clock.now = 29999
+    pair.settle()
+    pair.settle()
+    assert len(pair.log) == before
+    pair.clock.now = 30000
+    pair.settle()
+    pair.settle()
+    assert len(pair.log) == before + 2  # question and answer
+    assert pair.i.sas[0].dpd.due == 60000
+    assert pair.r.sas[0].dpd.due == 30000 + 300000  # the question was a sign of life
+    assert pair.i.drops.by_reason == pair.r.drops.by_reason == {}
+
+
+def test_dpd_gives_up_after_its_tries():
+    pair = connected({"dpd": 30}, {"dpd": 30})
+    for _ in range(100):
+        pair.clock.now += 1000
+        pair.i.poll(pair.clock.now)
+        pair.collect("i")
+        pair.pending = []
+    assert pair.i.sas == []
+    assert pair.last("i", "deleted")["by"] == "dead-peer"
+    assert pair.i.last_failure["gw"][0] == "dead-peer"
+    asked = [d for side, d in pair.log[6:] if side == "i"]
+    assert len(asked) == dpd._TRIES
+
+
+def told(pair, number, sequence, spi=None):
+    sa = pair.i.sas[0]
+    body = informational.notify_body(number, sa.cky_i + sa.cky_r if spi is None else spi)
+    informational._send(pair.i, sa, R.N, body + struct.pack("!I", sequence))
+    datagram = pair.i.take_datagrams()[0][1]
+    pair.give("r", datagram)
+    return datagram
+
+
+def test_dpd_answers_whoever_asks_under_protection():
+    pair = connected({}, {"dpd": 30})
+    pair.r.take_datagrams()
+    for sequence in (7, 8, 8, 20):
+        told(pair, dpd.R_U_THERE, sequence)
+        assert len(pair.r.take_datagrams()) == 1
+    for sequence in (7, 19, 0, 0x7FFFFFFF):
+        told(pair, dpd.R_U_THERE, sequence)
+        assert pair.r.take_datagrams() == []
+    assert pair.r.drops.by_reason == {"old-dpd": 4}
+    told(pair, dpd.R_U_THERE, 21, b"x" * 16)
+    told(pair, dpd.R_U_THERE, 21, b"")
+    assert pair.r.drops.by_reason["bad-dpd"] == 2
+    told(pair, dpd.R_U_THERE_ACK, 5)
+    assert pair.r.drops.by_reason["unexpected-dpd-ack"] == 1
+    assert pair.r.take_datagrams() == []
+
+
+def test_a_replayed_question_is_answered_a_few_times():
+    pair = connected({}, {"dpd": 30})
+    datagram = told(pair, dpd.R_U_THERE, 7)
+    for _ in range(100):
+        pair.give("r", datagram)
+    assert len(pair.r.take_datagrams()) == dpd._MAX_ASKED
+    told(pair, dpd.R_U_THERE, 8)
+    assert len(pair.r.take_datagrams()) == 1
+
+
+def test_without_dpd_a_question_changes_nothing():
+    pair = connected()
+    told(pair, dpd.R_U_THERE, 7)
+    pair.collect("r")
+    assert pair.last("r", "notify")["type"] == "R-U-THERE"
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+
+
+# --- first contact ------------------------------------------------------------------------------
+
+
+def test_first_contact_is_said_once_and_believed_when_authenticated():
+    pair = connected()
+    assert pair.r.sas[0].first_contact
+    old = pair.r.sas[0]
+    pair.i.begin(pair.i.peers[0], pair.clock.now)
+    pair.settle()
+    new = [sa for sa in pair.r.sas if sa is not old]
+    assert len(pair.i.sas) == 1 and not new[0].first_contact
+    assert pair.last("i", "deleted")["by"] == "replaced"
+    # Begun anew: whatever the other side has goes, without a word to a peer that lost it.
+    pair.i.sas.clear()
+    pair.i.contacted.clear()
+    before = len([side for side, _ in pair.log if side == "r"])
+    pair.i.initiate("gw", pair.clock.now)
+    pair.settle()
+    assert len(pair.r.sas) == 1
+    assert pair.last("r", "deleted")["by"] == "initial-contact"
+    assert len([side for side, _ in pair.log if side == "r"]) == before + 3
