@@ -6,7 +6,6 @@ import json
 from agent import VERSION, methods
 from agent.clock import Clock
 from agent.console import Console
-from agent.upkeep import Upkeep
 
 _MAX_WAIT_MS = 1000
 _BURST = 8  # datagrams taken before the others get their turn; lwIP queues 6
@@ -61,7 +60,7 @@ class Agent:
         self.received = ""  # a configuration on its way in
         self.last_crash = self._last_crash()
         self._watchdog = None
-        self.upkeep = None
+        self.upkeep = None  # where the agent initiates by itself
         self.console = Console(port.write_serial, methods.methods(self))
 
     # --- boot -----------------------------------------------------------------------------------
@@ -84,8 +83,10 @@ class Agent:
         device = self.config["device"]
         if not device["development"]:
             self._start_watchdog()
-        self.upkeep = Upkeep(self.engine)
         if self.board.get("autostart"):
+            from agent.upkeep import Upkeep
+
+            self.upkeep = Upkeep(self.engine)
             for peer in self.engine.peers:
                 if peer.role != "responder":
                     self.upkeep.want(peer.name, self.clock())
@@ -166,7 +167,8 @@ class Agent:
         self.flush()
         more = self.engine.poll(self.clock())
         self.flush()
-        self.upkeep.run(self.clock())
+        if self.upkeep:
+            self.upkeep.run(self.clock())
         idle = not more and received is None and not data
         if idle and not self.engine.prepare():
             self.port.wait(self._idle_ms(), self.link.socket)
@@ -181,10 +183,10 @@ class Agent:
 
     def wanted(self, peer, wanted):
         """Whether to initiate to a peer again, by ourselves, when its SA has gone."""
-        if not wanted:
-            self.upkeep.forget(peer)
-        elif self.board.get("autostart"):
+        if self.upkeep and wanted:
             self.upkeep.want(peer, None)
+        elif self.upkeep:
+            self.upkeep.forget(peer)
 
     def event(self, event):
         """Tell the host; the HAL calls it too."""
@@ -194,7 +196,7 @@ class Agent:
 
     def _idle_ms(self):
         now = self.clock()
-        times = [self.engine.deadline(), self.upkeep.deadline()]
+        times = [self.engine.deadline(), self.upkeep and self.upkeep.deadline()]
         soonest = min([due for due in times if due is not None] + [now + _MAX_WAIT_MS])
         return max(0, soonest - now)
 

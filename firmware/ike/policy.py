@@ -76,9 +76,8 @@ class Peer:
         self.auth = "cert" if credentials else "psk"
         self.method = credentials.method if credentials else R.AUTH_PSK
         # What our vendor IDs announce, by registry.VENDOR_IDS.
-        self.capable = ("fragmentation",) if credentials else ()
-        if dpd:
-            self.capable += ("dpd",)
+        announced = (("fragmentation", credentials), ("dpd", dpd))
+        self.capable = tuple([name for name, wanted in announced if wanted])
         self.dpd = dpd
         self.psk = psk
         self.credentials = credentials
