@@ -37,7 +37,7 @@ def sign(hal, key, data, name=None):
         raise ValueError("too much to sign with this key")
     modulus = int.from_bytes(n, "big")
     # Blinded: what the private key works on is m * r^e, a number that nobody knows.
-    blind, unblind = _unit(hal, modulus, len(n))
+    blind, unblind = _unit(hal, modulus)
     factor = int.from_bytes(hal.modexp(blind, e, n), "big")
     wipe(blind)
     blinded = int.from_bytes(encoded, "big") * factor % modulus
@@ -100,11 +100,11 @@ def _encode(data, name, size):
     return b"\0\1" + b"\xff" * padding + b"\0" + prefix + bytes(data)
 
 
-def _unit(hal, modulus, size):
-    """(a random number below the modulus, as a bytearray, and its inverse, an integer)."""
+def _unit(hal, modulus):
+    """(a random number as a bytearray, its inverse as an integer): 256 bits, as the inverse of a
+    longer one takes Euclid's algorithm that much longer."""
     while True:
-        drawn = hal.random(size)
-        drawn[0] &= 0x7F  # below any modulus that `check` lets pass
+        drawn = hal.random(32)
         unblind = inverse(int.from_bytes(drawn, "big"), modulus)
         if unblind:
             return drawn, unblind
