@@ -2,6 +2,7 @@
 
 import gc
 import json
+import sys
 
 from agent import VERSION, efuse
 from agent.console import Refused
@@ -88,10 +89,16 @@ def counters(agent):
 
 
 def heap():
-    """Bytes: in use at this moment, garbage included, and after a collection."""
+    """Bytes: in use at this moment, garbage included, and after a collection. How many modules are
+    loaded tells growth by an import from a leak."""
     before = gc.mem_alloc()
     gc.collect()
-    return {"free": gc.mem_free(), "used": gc.mem_alloc(), "with_garbage": before}
+    return {
+        "free": gc.mem_free(),
+        "used": gc.mem_alloc(),
+        "with_garbage": before,
+        "modules": len(sys.modules),
+    }
 
 
 def up(agent, params):
@@ -124,6 +131,9 @@ def selftest(agent):
     for name in list(agent.proven):
         op, _, what = name.partition("/")
         agent.prove(op, int(what) if what.isdigit() else what or None)
+    from agent.boot import unload
+
+    unload("hal.selftest", "agent.boot")
     return agent.proven
 
 

@@ -9,10 +9,11 @@ from ikelet import config, peers, psk
 from ikelet.agent import Agent, Event, Outcome
 from ikelet.boards import Board
 from ikelet.config import Config
+from ikelet.console import OnLine
 from ikelet.demo import LOOPBACK, free_port
 from ikelet.peers import Peer, PeerConfig, PeerResult
+from ikelet_hil.evidence import NoEvidence
 from ikelet_hil.standing import Standing, StandingAgents
-from ikelet_hil.timeline import Timeline
 from ikelet_hil.wire import Wire
 
 SUITE = "aes256-sha256-modp2048"
@@ -21,8 +22,8 @@ OTHER = {"initiator": "responder", "responder": "initiator"}
 LEGACY = ("3des", "md5", "sha1", "modp1024", "modp1536")
 
 
-# Starts the agent with a configuration, and tells its events.
-Start = Callable[[Config, Callable[[Event], None]], Agent]
+# Starts the agent with a configuration, and tells its events and the lines of its console.
+Start = Callable[[Config, Callable[[Event], None], OnLine], Agent]
 
 
 class Bench:
@@ -30,7 +31,7 @@ class Bench:
 
     `agent` and `peer` are there to be asked, all that passes between them goes over `wire`, and
     `events` holds what the board told. `seed` is the wire's, `standing` the agents that may be
-    used again, `start` starts a new one.
+    used again, `start` starts a new one, `evidence` is told of everything.
     """
 
     agent: Agent
@@ -39,20 +40,23 @@ class Bench:
     def __init__(
         self,
         board: Board,
-        timeline: Timeline | None = None,
         seed: int | None = None,
         standing: StandingAgents | None = None,
         start: Start | None = None,
+        evidence: NoEvidence | None = None,
     ) -> None:
         self.board = board
-        self._start = start or (lambda given, told: Agent(board, given, told))
+        self._start = start or (lambda given, *told: Agent(board, given, *told))
+        self._evidence = evidence or NoEvidence()
         self.events: list[Event] = []
         self._ending = contextlib.ExitStack()
         self._standing = standing or self._ending.enter_context(StandingAgents())
         self._borrowed: Standing | None = None
         self._before: dict[str, int] = {}
         lent = self._standing.socket(board)
-        self.wire = self._ending.enter_context(Wire(None, None, timeline, seed, lent))
+        self.wire = self._ending.enter_context(
+            Wire(None, None, self._evidence.timeline, seed, lent)
+        )
 
     def __enter__(self) -> "Bench":
         return self
@@ -91,7 +95,7 @@ class Bench:
         } | (agent or {})
         wanted = {"device": {"name": "bench"} | (device or {}), "peer": {"gw": ours}}
         running = self._standing.take(self.board, wanted if reuse else None)
-        key, port = (running.key, running.port) if running else (psk.generate(), free_port())
+        key, port = (running.key, running.port) if running else (self._evidence.psk(), free_port())
         theirs: dict[str, Any] = {
             "role": OTHER[role],
             "local": (LOOPBACK, 0),
@@ -100,7 +104,8 @@ class Bench:
             "local_id": THEIRS,
             "remote_id": OURS,
             "proposals": [suite],
-        } | (peer or {})
+        }
+        theirs |= self._evidence.peer_settings() | (peer or {})
         self.peer = peers.make_peer(kind, PeerConfig(**theirs), **options)
         self._ending.enter_context(self.peer)
         self.wire.connect(agent=(LOOPBACK, port), peer=self.peer.address)
@@ -112,6 +117,7 @@ class Bench:
             self._ending.enter_context(running.agent)
         running.events.clear()
         self.agent, self.events = running.agent, running.events
+        self._evidence.started(self)
         self._before = self._counted()
 
     def _boot(self, wanted: dict[str, Any], key: str, port: int) -> Standing:
@@ -121,7 +127,8 @@ class Bench:
             {"device": wanted["device"], "network": network, "peer": {"gw": gateway}}
         )
         events: list[Event] = []
-        return Standing(wanted, self._start(given, events.append), key, port, events)
+        agent = self._start(given, events.append, self._evidence.line)
+        return Standing(wanted, agent, key, port, events)
 
     def negotiate(self, timeout: float = 30) -> tuple[Outcome, PeerResult]:
         """Run the exchange; both sides' view of how it ended."""

@@ -23,8 +23,11 @@ from ikelet_hil.targets import Emulated, Target, Terms
 
 if TYPE_CHECKING:
     from ikelet_hil.bench import Bench
+    from ikelet_hil.evidence import Evidence
     from ikelet_hil.phases import Phases
     from ikelet_hil.standing import StandingAgents
+
+pytest_plugins = ["ikelet_hil.reporting"]
 
 _MARKERS = (
     "requires(*capabilities): what the board must have: "
@@ -150,11 +153,12 @@ def phases(station: Station) -> Phases:
 
 
 @pytest.fixture
-def bench(station: Station, standing: StandingAgents) -> Iterator[Bench]:
+def bench(station: Station, standing: StandingAgents, evidence: Evidence) -> Iterator[Bench]:
     """The board, and the means to put a gateway opposite it."""
     from ikelet_hil.bench import Bench  # with scapy: other test suites shall not pay for it
 
-    with Bench(station.held.board, standing=standing, start=station.start) as bench:
+    board, start = station.held.board, station.start
+    with Bench(board, standing=standing, start=start, evidence=evidence) as bench:
         yield bench
 
 

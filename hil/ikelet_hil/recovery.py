@@ -64,11 +64,11 @@ class Ladder:
         self,
         patient: Patient,
         probe: Callable[[Patient], None],
-        tell: Callable[[str], None] = lambda _: None,
+        tell: Callable[..., None] = lambda *_, **__: None,
         first: str = "",
     ) -> str:
         """The name of the rung that helped. `first`: where to begin. DeadError with all that was
-        tried."""
+        tried. `tell` gets a line, and of a rung that was tried `recovery`, `ok` and `seconds`."""
         names = [rung.name for rung in self.rungs]
         failed = []
         for rung in self.rungs[names.index(first) if first in names else 0 :]:
@@ -79,15 +79,19 @@ class Ladder:
             counter = self.counters.setdefault(rung.name, Counter())
             counter.tried += 1
             tell(f"recovery: {rung.name}")
+            began = time.monotonic()
             try:
                 rung.act(patient)
                 probe(patient)
             except IkeletError as error:
                 failed.append(f"{rung.name}: {error}")
-                tell(f"recovery: {rung.name} did not help: {error}")
+                took = round(time.monotonic() - began, 3)
+                said = f"recovery: {rung.name} did not help: {error}"
+                tell(said, recovery=rung.name, ok=False, seconds=took)
                 continue
             counter.helped += 1
-            tell(f"recovery: {rung.name} helped")
+            took = round(time.monotonic() - began, 3)
+            tell(f"recovery: {rung.name} helped", recovery=rung.name, ok=True, seconds=took)
             return rung.name
         raise DeadError("; ".join(failed) or "nothing can be tried on it")
 

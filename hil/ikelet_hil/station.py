@@ -12,6 +12,7 @@ from types import FrameType
 from ikelet.agent import Agent, Event
 from ikelet.boards import Board
 from ikelet.config import Config
+from ikelet.console import OnLine
 from ikelet.device import DeviceError
 from ikelet.diagnosis import AgentError
 from ikelet.emulators.qemu import QemuError
@@ -90,9 +91,14 @@ class Station:
                 raise
         return self._held.board
 
-    def start(self, config: Config, on_event: Callable[[Event], None] | None = None) -> Agent:
+    def start(
+        self,
+        config: Config,
+        on_event: Callable[[Event], None] | None = None,
+        on_line: OnLine | None = None,
+    ) -> Agent:
         """The agent on this board, with its version checked."""
-        agent = Agent(self.held.board, config, on_event, step=self._step)
+        agent = Agent(self.held.board, config, on_event, on_line, step=self._step)
         self._agents = [other for other in self._agents if not other.stopped] + [agent]
         try:
             recovery.check_agent(self.held.board, agent.boot)
@@ -126,8 +132,8 @@ class Station:
         self.recoveries.append(Recovery(trouble, rung))
         return self.recoveries[-1]
 
-    def tell(self, text: str) -> None:
-        self.timeline.add("harness", text)
+    def tell(self, text: str, **data: object) -> None:
+        self.timeline.add("harness", text, **data)
 
     def release(self) -> None:
         """Stop what runs on it and give it back."""

@@ -30,11 +30,11 @@ class Timeline:
         self._entries: list[Entry] = []
         self._lock = threading.Lock()
 
-    def add(self, source: str, text: str, **data: Any) -> None:
+    def add(self, source: str, text: str, /, **data: Any) -> None:
         """It happens now. `source` is one of SOURCES, `text` one line for people."""
         self.add_at(self.clock(), source, text, **data)
 
-    def add_at(self, when: float, source: str, text: str, **data: Any) -> None:
+    def add_at(self, when: float, source: str, text: str, /, **data: Any) -> None:
         """It happened at `when` of the same clock."""
         if source not in SOURCES:
             raise ValueError(f"timeline source {source!r}: one of {', '.join(SOURCES)}")
@@ -72,7 +72,7 @@ class Timeline:
 class NoTimeline(Timeline):
     """Where no evidence is asked for: it takes everything and keeps nothing."""
 
-    def add_at(self, when: float, source: str, text: str, **data: Any) -> None:
+    def add_at(self, when: float, source: str, text: str, /, **data: Any) -> None:
         pass
 
 
