@@ -64,7 +64,6 @@ class HeapCheck:
         messages that the agent got in this test."""
         self._since.firsts |= set(firsts)
         try:
-            self._agent.take_down()
             return self._measure()
         except IkeletError as error:
             # Tests end boards on purpose; whether this one should have is theirs to judge.
@@ -74,6 +73,8 @@ class HeapCheck:
     def _measure(self) -> str:
         deadline = time.monotonic() + _PATIENCE * self._agent.board.slowness
         while True:
+            # Again and again: what is still on its way brings an exchange back.
+            self._agent.take_down()
             status = self._agent.status()
             if status["uptime_ms"] < self._uptime:
                 self.unknown = "the board was restarted"
