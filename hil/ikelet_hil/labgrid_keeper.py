@@ -306,7 +306,7 @@ def _await_end(farm: Farm) -> None:
 
 def main(name: str, seconds: float) -> int:
     try:
-        farm = Farm(os.environ.get("LG_COORDINATOR", "127.0.0.1:20408"))
+        farm = Farm(os.environ.get("LG_COORDINATOR") or "127.0.0.1:20408")
         threading.Thread(target=_await_end, args=(farm,), daemon=True).start()
         keeper = Keeper(farm, name)
         keeper.acquire(seconds)
