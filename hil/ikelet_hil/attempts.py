@@ -119,6 +119,8 @@ class Attempts:
         station = self._station_of(item)
         if station and station.dead:
             pytest.skip(f"{station.name} is dead: {station.dead}")
+        if station:
+            station.check()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:

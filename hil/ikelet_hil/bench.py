@@ -93,7 +93,9 @@ class Bench:
             "retransmit": "fast",
             "legacy": any(part in LEGACY for part in suite.split("-")),
         } | (agent or {})
-        wanted = {"device": {"name": "bench"} | (device or {}), "peer": {"gw": ours}}
+        # A board at a port gets its next configuration at the prompt, where Ctrl-C must lead.
+        own = {"name": "bench", "development": bool(self.board.url)} | (device or {})
+        wanted = {"device": own, "peer": {"gw": ours}}
         running = self._standing.take(self.board, wanted if reuse else None)
         key, port = (running.key, running.port) if running else (self._evidence.psk(), free_port())
         theirs: dict[str, Any] = {

@@ -17,6 +17,8 @@ from typing import Any
 from ikelet import boards
 from ikelet.boards import Board, BoardError
 from ikelet.errors import IkeletError
+from ikelet_hil.power import Command, Power
+from ikelet_hil.targets import Held, Terms
 
 PREFIX = "labgrid:"
 TAG = "board"
@@ -35,12 +37,13 @@ def missing() -> str:
 
 
 class Place:
-    """A place that is ours until release(). Also a context manager."""
+    """A place that is ours until release(). Also a context manager. `moved` is called where its
+    serial line is at another URL from now on, as after a power cycle of a USB port."""
 
     def __init__(
-        self, name: str, wait: float = 0.0, say: Callable[[str], object] | None = None
+        self, name: str, wait: float = 0.0, waiting: Callable[[str], object] = lambda _: None
     ) -> None:
-        """Acquire the place, for which to wait at most `wait` seconds; `say` is told why.
+        """Acquire the place, for which to wait at most `wait` seconds; `waiting` is told why.
 
         PlaceError names the holder, the missing exporter, or what else is in the way.
         """
@@ -60,7 +63,8 @@ class Place:
         self._changed = threading.Condition()
         self._held: dict[str, Any] = {}
         self._lost = ""
-        self._say = say
+        self._waiting = waiting
+        self.moved: Callable[[], object] = lambda: None
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         try:
@@ -72,16 +76,18 @@ class Place:
 
     @property
     def url(self) -> str:
-        """The serial line, for links.open_link. It may be another one after a power cycle."""
+        """The serial line, for links.open_link."""
         return str(self._held["url"])
 
-    def power(self, to: str) -> list[str]:
-        """The command that switches the power "on" or "off"; empty where the place cannot."""
+    @property
+    def power(self) -> Power | None:
+        """The place's switch, which labgrid's own client works."""
         name = self._held["power"]
         if not name:
-            return []
-        client = [sys.executable, "-m", "labgrid.remote.client"]
-        return [*client, "-p", self.name, "power", "--name", name, to]
+            return None
+        client = [sys.executable, "-m", "labgrid.remote.client", "-p", self.name]
+        line = [*client, "power", "--name", name]
+        return Command([*line, "on"], [*line, "off"])
 
     def lost(self) -> str:
         """Why the place is no longer ours or its exporter is gone, as one line; "" while it is."""
@@ -139,10 +145,12 @@ class Place:
     def _take(self, event: dict[str, Any]) -> None:
         match event.pop("event"):
             case "busy":
-                if self._say:
-                    self._say(f"{event['reason']}; waiting")
-            case "held" | "url":
+                self._waiting(event["reason"])
+            case "held":
+                self._held = event
+            case "url":
                 self._held |= event
+                self.moved()
             case "lost" | "failed":
                 self._lost = event["reason"]
 
@@ -151,3 +159,28 @@ class Place:
         said = self._stderr.read().decode(errors="replace").strip().splitlines()
         last = said[-1] if said else "without a word"
         return f"labgrid place {self.name} is no longer kept: its keeper ended ({last})"
+
+
+class Target:
+    """A place as a board of a run."""
+
+    board: Board | None = None  # known once its tag was read
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def acquire(self, terms: Terms) -> Held:
+        """Wait for the place and take it; PlaceError."""
+        place = Place(self.name.removeprefix(PREFIX), terms.wait, terms.waiting)
+
+        def here() -> Board:
+            return boards.plugged(place.board, place.url)
+
+        held = Held(here(), place.power, close=place.release, lost=place.lost)
+        place.moved = lambda: setattr(held, "board", here())
+        return held
+
+
+def target(name: str) -> Target:
+    """What `--board labgrid:PLACE` names."""
+    return Target(name)

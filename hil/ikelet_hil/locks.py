@@ -50,9 +50,8 @@ class BusyError(IkeletError):
     """Somebody else has the board."""
 
     def __init__(self, board: str, holder: Holder | None, waited: float) -> None:
-        by = f"is in use by {holder}" if holder else "is in use"
         waiting = f"; waited {waited:g} s" if waited else "; --wait S waits for it"
-        super().__init__(f"{board} {by}{waiting}")
+        super().__init__(_in_use(board, holder) + waiting)
         self.holder = holder
 
 
@@ -78,7 +77,7 @@ class Lock:
         board: str,
         run: str,
         wait: float = 0.0,
-        waiting: Callable[[Holder | None], None] = lambda _: None,
+        waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`board` is its identity: the same however it is called. `waiting` is told whom for.
         BusyError after `wait` seconds."""
@@ -115,7 +114,7 @@ class Lock:
     def __exit__(self, *exc: object) -> None:
         self.release()
 
-    def _take(self, wait: float, waiting: Callable[[Holder | None], None]) -> None:
+    def _take(self, wait: float, waiting: Callable[[str], None]) -> None:
         if fcntl is None:
             return
         end = time.monotonic() + wait
@@ -128,7 +127,7 @@ class Lock:
                 if time.monotonic() >= end:
                     raise BusyError(self.board, self._read(), wait) from None
             if not told:
-                waiting(self._read())
+                waiting(_in_use(self.board, self._read()))
                 told = True
             time.sleep(_AGAIN)
 
@@ -138,6 +137,10 @@ class Lock:
             return Holder(**found)
         except (ValueError, TypeError):
             return None
+
+
+def _in_use(board: str, holder: Holder | None) -> str:
+    return f"{board} is in use by {holder}" if holder else f"{board} is in use"
 
 
 def _path(board: str) -> Path:

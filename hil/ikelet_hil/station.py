@@ -76,7 +76,8 @@ class Station:
 
     @property
     def slowness(self) -> float:
-        return self.target.board.slowness if self.target.board else 1.0
+        board = self._held.board if self._held else self.target.board
+        return board.slowness if board else 1.0
 
     def acquire(self) -> Board:
         """The board, locked; at first one that somebody left in disorder is brought back. A board
@@ -109,7 +110,8 @@ class Station:
 
     def examine(self, error: BaseException) -> Trouble | None:
         """Whether a test failed for its board, and not for what it is about."""
-        found = _of_infrastructure(error)
+        lost = self._held.lost() if self._held else ""
+        found = Trouble("lost", lost) if lost else _of_infrastructure(error)
         if found is None:
             for agent in self._agents:
                 said = None if agent.stopped else agent.trouble(_ANSWER * self.slowness)
@@ -120,6 +122,9 @@ class Station:
 
     def recover(self, trouble: Trouble) -> Recovery | None:
         """Climb the ladder; None where nothing helps: the board is dead from now on."""
+        if trouble.kind == "lost":
+            self.dead = str(trouble)
+            return None
         assert self.ladder is not None
         first = "reflash" if trouble.kind == "firmware" else ""
         try:
@@ -131,6 +136,11 @@ class Station:
             return None
         self.recoveries.append(Recovery(trouble, rung))
         return self.recoveries[-1]
+
+    def check(self) -> None:
+        """Before a test: DeadError where the board is no longer this run's."""
+        if self._held and (lost := self._held.lost()):
+            raise DeadError(lost)
 
     def tell(self, text: str, **data: object) -> None:
         self.timeline.add("harness", text, **data)
@@ -162,7 +172,8 @@ class Station:
         whole: AbstractContextManager[object] = contextlib.nullcontext()
         if lock:
             lock.doing(name)
-            whole = _uninterrupted() if name == "flash" else whole
+        if name == "flash" and self.held.board.url:
+            whole = _uninterrupted()
         self.tell(f"{self.name}: {name}")
         with self.phases.phase(name) as phase, whole:
             yield phase

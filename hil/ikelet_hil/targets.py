@@ -23,7 +23,7 @@ from ikelet.boards import Board, BoardError
 from ikelet.device import Device
 from ikelet.errors import IkeletError, MisuseError
 from ikelet_hil import power
-from ikelet_hil.locks import Holder, Lock
+from ikelet_hil.locks import Lock
 from ikelet_hil.power import Power
 
 EMULATED = ("process", "qemu")
@@ -39,12 +39,13 @@ class Terms:
 
     run: str
     wait: float = 0.0
-    waiting: Callable[[Holder | None], None] = lambda _: None
+    waiting: Callable[[str], None] = lambda _: None
 
 
 @dataclass
 class Held:
-    """A board that this run has. `network`: what bench.toml says of it; `close` gives it back."""
+    """A board that this run has. `network`: what bench.toml says of it; `close` gives it back;
+    `lost` tells why it is no longer this run's, "" while it is."""
 
     board: Board
     power: Power | None = None
@@ -52,6 +53,7 @@ class Held:
     image: str | None = None
     network: dict[str, Any] = field(default_factory=dict)
     close: Callable[[], None] = lambda: None
+    lost: Callable[[], str] = lambda: ""
 
 
 class Target(Protocol):

@@ -13,8 +13,8 @@ from ikelet.links import Link, LinkError, SerialLink
 
 _FIRST_VERSION = (1, 23)
 _PROMPT = b">>> "
-_AGENT = b'{"jsonrpc"'
-_PROBE = _AGENT + b':"2.0","id":0,"method":"status"}\r\n'  # a prompt echoes it
+_AGENT = b'"jsonrpc"'  # in each of its lines, anywhere: MicroPython's dict keeps no order
+_PROBE = b'{"jsonrpc":"2.0","id":0,"method":"status"}\r\n'  # a prompt echoes it
 # The port keeps 260 characters that nobody has read yet, and has no flow control: neither a piece
 # that is sent at once nor a line of a file may be longer. A line of 120 bytes has 161 characters.
 _PIECE = 192
@@ -30,6 +30,7 @@ globals().pop("run", None) # main.py's
 gc.collect()
 """
 _PROBE_AGAIN = 2.0
+_TAKEN = 5.0
 _SILENT = 8.0  # seconds: a file system is formatted by then
 _ANSWER = 90.0  # seconds: to hash every file on the board
 _MAIN = "/main.py"
@@ -70,8 +71,19 @@ def prompt(board: Board, url: str, patience: float = DEADLINE) -> Iterator[RawRe
     try:
         yield repl
         link.write(f"from agent import port_{board.port} as port\nport.reset()\n\x04".encode())
+        _await_taken(link)
     finally:
         link.close()
+
+
+def _await_taken(link: Link) -> None:
+    """The raw prompt's "OK": else it would come before the next one's first line, or the code be
+    lost on its way as the link closes."""
+    received = b""
+    end = time.monotonic() + _TAKEN
+    with contextlib.suppress(LinkError):  # USB of the chip's own goes away with the reset
+        while b"OK" not in received and time.monotonic() < end:
+            received += link.read(0.2)
 
 
 def _attained(board: Board, url: str, end: float) -> tuple[Link, RawRepl]:

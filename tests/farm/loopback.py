@@ -4,11 +4,13 @@ offer: a serial line behind TCP and a power switch behind HTTP."""
 import contextlib
 import json
 import os
+import socket
 import socketserver
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -72,31 +74,40 @@ def place(exporter: str, **tags: str) -> dict[str, Any]:
 
 
 class Line(socketserver.ThreadingTCPServer):
-    """A serial line behind TCP, at whose other end is an echo."""
+    """A serial line behind TCP. `serve` is given each client's socket; by default an echo."""
 
     daemon_threads = True
+    block_on_close = False
 
-    def __init__(self) -> None:
-        super().__init__((LOOPBACK, 0), _Echo)
+    def __init__(self, serve: Callable[[socket.socket], None] | None = None) -> None:
+        self.serve = serve or _echo
+        super().__init__((LOOPBACK, 0), _Client)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def resource(self, protocol: str = "raw") -> dict[str, Any]:
         return {"host": LOOPBACK, "port": self.server_address[1], "protocol": protocol}
 
 
-class _Echo(socketserver.BaseRequestHandler):
+class _Client(socketserver.BaseRequestHandler):
+    server: Line
+
     def handle(self) -> None:
-        while received := self.request.recv(1024):
-            self.request.sendall(received)
+        self.server.serve(self.request)
+
+
+def _echo(client: socket.socket) -> None:
+    while received := client.recv(1024):
+        client.sendall(received)
 
 
 class Switch(ThreadingHTTPServer):
-    """A power switch of labgrid's model `simplerest`. `states`: what it was switched to, and
-    when by time.monotonic()."""
+    """A power switch of labgrid's model `simplerest`. `states`: what it was switched to, and when
+    by time.monotonic(); `on_change` is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_change: Callable[[bool], None] = lambda on: None) -> None:
         super().__init__((LOOPBACK, 0), _Switching)
-        self.states: list[tuple[str, float]] = []
+        self.states: list[tuple[bool, float]] = []
+        self.on_change = on_change
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def resource(self) -> dict[str, Any]:
@@ -108,7 +119,9 @@ class _Switching(BaseHTTPRequestHandler):
     server: Switch
 
     def do_GET(self) -> None:
-        self.server.states.append((self.path, time.monotonic()))
+        on = self.path == "/1/1"
+        self.server.states.append((on, time.monotonic()))
+        self.server.on_change(on)
         self.send_response(200)
         self.end_headers()
 

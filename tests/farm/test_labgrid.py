@@ -13,7 +13,7 @@ import pytest
 
 from farm.loopback import LOOPBACK, Farm, Line, Switch, place
 from ikelet import links
-from ikelet_hil import labgrid
+from ikelet_hil import labgrid, power
 from ikelet_hil.capabilities import require
 from ikelet_hil.labgrid import Place, PlaceError
 
@@ -91,16 +91,18 @@ def test_a_place_is_a_board_at_a_line_with_power(farm: Farm, line: Line, switch:
         assert link.read(PATIENCE) == b"hello"
         link.close()
         switch.states.clear()
-        for state in ("off", "on"):
-            subprocess.run(desk.power(state), check=True, capture_output=True, timeout=PATIENCE)
-        assert [path for path, _ in switch.states] == ["/1/0", "/1/1"]
+        assert desk.power
+        power.cycle(desk.power)
+        (off, began), (on, ended) = switch.states
+        assert (off, on) == (False, True)
+        assert ended - began >= 2.0
         assert desk.lost() == ""
 
 
 def test_a_line_with_modem_control(farm: Farm, line: Line) -> None:
     with Place("telnet", PATIENCE) as telnet:
         assert telnet.url == f"rfc2217://{LOOPBACK}:{line.server_address[1]}"
-        assert telnet.power("on") == []
+        assert telnet.power is None
 
 
 def test_two_contend(farm: Farm, as_user: Callable[[str], None]) -> None:
@@ -116,7 +118,7 @@ def test_two_contend(farm: Farm, as_user: Callable[[str], None]) -> None:
         as_user("bob")
         with pytest.raises(PlaceError, match=r"place desk is held by bench/alice since .*--wait"):
             Place("desk")
-        with Place("desk", PATIENCE, say=leave) as bob:
+        with Place("desk", PATIENCE, waiting=leave) as bob:
             assert bob.lost() == ""
             assert len(said) == 1 and "held by bench/alice" in said[0]
 
