@@ -50,8 +50,9 @@ class BusyError(IkeletError):
     """Somebody else has the board."""
 
     def __init__(self, board: str, holder: Holder | None, waited: float) -> None:
+        by = f"is in use by {holder}" if holder else "is in use"
         waiting = f"; waited {waited:g} s" if waited else "; --wait S waits for it"
-        super().__init__(_in_use(board, holder) + waiting)
+        super().__init__(f"{board} {by}{waiting}")
         self.holder = holder
 
 
@@ -77,7 +78,7 @@ class Lock:
         board: str,
         run: str,
         wait: float = 0.0,
-        waiting: Callable[[str], None] = lambda _: None,
+        waiting: Callable[[Holder | None], None] = lambda _: None,
     ) -> None:
         """`board` is its identity: the same however it is called. `waiting` is told whom for.
         BusyError after `wait` seconds."""
@@ -114,7 +115,7 @@ class Lock:
     def __exit__(self, *exc: object) -> None:
         self.release()
 
-    def _take(self, wait: float, waiting: Callable[[str], None]) -> None:
+    def _take(self, wait: float, waiting: Callable[[Holder | None], None]) -> None:
         if fcntl is None:
             return
         end = time.monotonic() + wait
@@ -127,7 +128,7 @@ class Lock:
                 if time.monotonic() >= end:
                     raise BusyError(self.board, self._read(), wait) from None
             if not told:
-                waiting(_in_use(self.board, self._read()))
+                waiting(self._read())
                 told = True
             time.sleep(_AGAIN)
 
@@ -137,10 +138,6 @@ class Lock:
             return Holder(**found)
         except (ValueError, TypeError):
             return None
-
-
-def _in_use(board: str, holder: Holder | None) -> str:
-    return f"{board} is in use by {holder}" if holder else f"{board} is in use"
 
 
 def _path(board: str) -> Path:

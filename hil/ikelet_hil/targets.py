@@ -23,7 +23,7 @@ from ikelet.boards import Board, BoardError
 from ikelet.device import Device
 from ikelet.errors import IkeletError, MisuseError
 from ikelet_hil import power
-from ikelet_hil.locks import Lock
+from ikelet_hil.locks import Holder, Lock
 from ikelet_hil.power import Power
 
 EMULATED = ("process", "qemu")
@@ -39,7 +39,7 @@ class Terms:
 
     run: str
     wait: float = 0.0
-    waiting: Callable[[str], None] = lambda _: None
+    waiting: Callable[[Holder | str | None], None] = lambda _: None
 
 
 @dataclass
