@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from _pytest.runner import runtestprotocol
 
-from ikelet_hil.phases import SECONDS, Phases
+from ikelet_hil.phases import SECONDS, Phase, Phases
 from ikelet_hil.station import Recovery, Station, Trouble
 
 RECOVERED = "recovered"
@@ -22,8 +22,14 @@ _TEST_SECONDS = pytest.StashKey[float]()
 class Attempts:
     """The hooks around a test on a board; others are left to pytest."""
 
-    def __init__(self, station_of: Callable[[pytest.Item], Station | None]) -> None:
+    def __init__(
+        self,
+        station_of: Callable[[pytest.Item], Station | None],
+        at: Callable[[Station, pytest.Item, Phase | None], None],
+    ) -> None:
+        """at: told each change of a test's phase."""
         self._station_of = station_of
+        self._at = at
         self._trouble: Trouble | None = None
 
     @pytest.hookimpl(tryfirst=True)
@@ -57,7 +63,11 @@ class Attempts:
         if recovery is None:
             return [_told(report, "the board is dead", station.dead) for report in reports]
         first = next(report for report in reports if report.failed)
-        reports, again = self._attempt(item, nextitem, station)
+        station.again = recovery
+        try:
+            reports, again = self._attempt(item, nextitem, station)
+        finally:
+            station.again = None
         if again:
             self._bring_back(item, station, again)
         for report in reports:
@@ -69,7 +79,7 @@ class Attempts:
         self, item: pytest.Item, nextitem: pytest.Item | None, station: Station
     ) -> tuple[list[pytest.TestReport], Trouble | None]:
         self._trouble = None
-        station.phases = Phases(station.slowness)
+        station.phases = Phases(station.slowness, lambda phase: self._at(station, item, phase))
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         for report in reports:
             report.board = station.name  # type: ignore[attr-defined]

@@ -6,9 +6,10 @@ name, or fails where IKELET_REQUIRE lists it. A board that is named must be ther
 
 from __future__ import annotations
 
+import datetime
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +17,12 @@ import pytest
 from ikelet import benchfile, boards
 from ikelet.boards import Board
 from ikelet.errors import IkeletError
-from ikelet_hil import capabilities, targets
+from ikelet_hil import capabilities, progress, quarantine, scheduling, targets
 from ikelet_hil.attempts import Attempts
+from ikelet_hil.locks import Holder
+from ikelet_hil.phases import Phase
+from ikelet_hil.progress import Tell, Watch
+from ikelet_hil.quarantine import Quarantine
 from ikelet_hil.station import Station
 from ikelet_hil.targets import Emulated, Target, Terms
 
@@ -54,6 +59,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="S",
         help="wait so long for a board that somebody else uses",
     )
+    scheduling.add_options(group)
+    group.addoption("--quarantine", metavar="FILE", help="tests known to fail: skipped, by name")
+    group.addoption(
+        "--quarantine-verify", action="store_true", help="run those alone that are in quarantine"
+    )
+    group.addoption(
+        "--live",
+        choices=["auto", "live", "plain", "off"],
+        default="auto",
+        help="what is shown while tests run: each board's state at the bottom, a line a test, or "
+        "what pytest shows; by default, with --board, what suits the terminal",
+    )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, Any, Any]:
+    # Before pytest-xdist looks at its options.
+    scheduling.one_worker_a_board(config, len(_targets(config)) if _named(config) else 0)
+    return (yield)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,19 +98,61 @@ class Boards:
         self.config = config
         worker = getattr(config, "workerinput", {})
         self.run: str = worker.get("ikelet_run") or _run_name()
-        self.named: list[str] = config.getoption("--board") or []
-        try:
-            path = benchfile.locate(config.getoption("--bench"), config.rootpath)
-            bench = benchfile.load(path) if path else benchfile.Bench()
-            self.targets = targets.resolve(self.named, bench) or targets.emulated()
-        except IkeletError as error:
-            raise pytest.UsageError(str(error)) from None
-        terms = Terms(self.run, config.getoption("--wait"))
-        self.stations = {target.name: Station(target, terms) for target in self.targets}
-        config.pluginmanager.register(Attempts(self.station_of), "ikelet-attempts")
+        self.seed: int | None = worker.get("ikelet_seed", scheduling.seed(config))
+        self.named = _named(config)
+        self.targets = _targets(config)
+        self.quarantine = _quarantine(config)
+        self.watch: Watch | None = None
+        self.tell: Tell = lambda _: None
+        if "ikelet_progress" in worker:
+            self.tell = progress.teller(worker["ikelet_progress"])
+        elif not worker and (way := progress.wanted(config)):
+            names = [target.name for target in self.targets]
+            self.watch = Watch(config, names, live=way == "live")
+            self.tell = self.watch.progress.told
+            config.pluginmanager.register(self.watch, "ikelet-watch")
+        self.stations = {
+            target.name: Station(target, self._terms(target.name)) for target in self.targets
+        }
+        attempts = Attempts(self.station_of, self._at)
+        config.pluginmanager.register(attempts, "ikelet-attempts")
 
+    def _terms(self, name: str) -> Terms:
+        def waiting(holder: Holder | None) -> None:
+            self.tell({"board": name, "phase": "acquire", "note": f"waiting for {holder}"})
+
+        return Terms(self.run, self.config.getoption("--wait"), waiting)
+
+    def _at(self, station: Station, item: pytest.Item, phase: Phase | None) -> None:
+        """A test's phase changes."""
+        state: dict[str, Any] = {
+            "board": station.name,
+            "test": item.nodeid.partition("@board-")[0],
+        }
+        if phase:
+            state |= {"phase": phase.name, "allowed": max(phase.left, 0.0)}
+        self.tell(state)
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput["ikelet_run"] = self.run
+        node.workerinput["ikelet_seed"] = self.seed
+        node.workerinput[scheduling.GROUPED] = self.config.option.dist == "loadgroup"
+        if self.watch:
+            node.workerinput["ikelet_progress"] = self.watch.port
+
+    def pytest_report_header(self) -> list[str]:
+        lines = []
+        if self.named:
+            lines.append(f"boards: {', '.join(self.stations)}")
+        if self.seed is not None:
+            lines.append(f"random order: --seed {self.seed}")
+        lines += [
+            f"quarantine: {entry.test} on {entry.board} has run out: it runs again "
+            f"({entry.owner}: {entry.reason})"
+            for entry in self.quarantine.expired
+        ]
+        return lines
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         found = metafunc._arg2fixturedefs.get("board")
@@ -98,6 +164,36 @@ class Boards:
             for name in self.stations
         ]
         metafunc.parametrize("board", params, indirect=True, scope="session")
+        scheduling.repeat(metafunc)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        def board_of(item: pytest.Item) -> str:
+            station = self.station_of(item)
+            return station.name if station else ""
+
+        scheduling.arrange(items, board_of, list(self.stations), self.seed)
+        covered = {
+            item: self.quarantine.find(scheduling.test_id(item), board)
+            for item in items
+            if (board := board_of(item))
+        }
+        if self.quarantine.verify:
+            out = [item for item in items if not covered.get(item)]
+            items[:] = [item for item in items if covered.get(item)]
+            config.hook.pytest_deselected(items=out)
+            return
+        for item, entry in covered.items():
+            if entry:
+                item.add_marker(pytest.mark.skip(reason=str(entry)))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """With --quarantine-verify: what can be let out."""
+        if self.quarantine.verify:
+            for report in terminalreporter.stats.get("passed", []):
+                terminalreporter.write_line(f"can leave quarantine: {report.nodeid}")
 
     def pytest_unconfigure(self) -> None:
         for station in self.stations.values():
@@ -160,6 +256,37 @@ def bench(station: Station, standing: StandingAgents, evidence: Evidence) -> Ite
     board, start = station.held.board, station.start
     with Bench(board, standing=standing, start=start, evidence=evidence) as bench:
         yield bench
+
+
+@pytest.fixture
+def soak_round(request: pytest.FixtureRequest) -> int:
+    """Which of --count rounds this is, from 1."""
+    number: int = getattr(request, "param", 1)
+    return number
+
+
+def _named(config: pytest.Config) -> list[str]:
+    return config.getoption("--board") or []
+
+
+def _targets(config: pytest.Config) -> list[Target]:
+    try:
+        path = benchfile.locate(config.getoption("--bench")) or benchfile.locate(
+            folder=config.rootpath
+        )
+        return targets.resolve(_named(config), benchfile.load(path)) or targets.emulated()
+    except IkeletError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _quarantine(config: pytest.Config) -> Quarantine:
+    try:
+        path = quarantine.locate(config.getoption("--quarantine"), config.rootpath)
+        entries = quarantine.load(path)
+    except IkeletError as error:
+        raise pytest.UsageError(str(error)) from None
+    verify = config.getoption("--quarantine-verify")
+    return Quarantine(entries, verify, datetime.date.today())
 
 
 def _boards(config: pytest.Config) -> Boards:

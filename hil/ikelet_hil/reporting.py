@@ -155,6 +155,8 @@ def pytest_runtest_makereport(
             station = _station(item)
             phases = station.phases.totals() if station else {}
             told = _outcome(reports) | {"phases": phases, "worker": worker}
+            if station and station.again and told["outcome"] == "passed":
+                told |= {"outcome": "recovered", "reason": str(station.again)}
             finds += evidence.write_result(told)
         if finds:
             report.outcome = "failed"

@@ -55,12 +55,13 @@ class Recovery:
 
 class Station:
     """One board of a run. `dead` says why no more tests run on it, `recoveries` what it went
-    through; `phases` and `timeline` are those of the test that runs."""
+    through; `phases` and `timeline` are those of the test that runs, `again` why it runs again."""
 
     def __init__(self, target: Target, terms: Terms) -> None:
         self.target = target
         self.name = target.name
         self.dead = ""
+        self.again: Recovery | None = None
         self.recoveries: list[Recovery] = []
         self.ladder: Ladder | None = None
         self.timeline: Timeline = NoTimeline()

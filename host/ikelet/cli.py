@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ikelet import __version__, boards, cli_device, cli_pki, ports
+from ikelet import __version__, boards, cli_device, cli_hil, cli_pki, ports
 from ikelet.errors import IkeletError
 from ikelet.show import JsonShow, Show, TextShow
 from ikelet.terminal import complain, configuration
@@ -44,6 +44,8 @@ def ikelet() -> None:
       ikelet boards                         what can be used here, and what is missing
       ikelet flash --board B --port P       MicroPython and the agent onto a real board
       ikelet provision branch.toml --port P its configuration
+      ikelet boards --scan                  what is plugged in, into bench.toml
+      ikelet hil --board auto               the suites on all of it
     """
 
 
@@ -120,9 +122,24 @@ def up(
 
 
 @ikelet.command(name="boards")
+@click.option("--scan", is_flag=True, help="Ask what is plugged in; add it to bench.toml.")
+@click.option(
+    "--bench",
+    "bench_file",
+    type=click.Path(path_type=Path),
+    default="bench.toml",
+    show_default=True,
+    help="What is plugged in here.",
+)
 @_json_option
-def list_boards(as_json: bool) -> int:
-    """List every board, and why it is or is not usable here."""
+def list_boards(scan: bool, bench_file: Path, as_json: bool) -> int:
+    """List every board, and why it is or is not usable here.
+
+    --scan asks each USB serial port which board is behind it, which may reset it, and writes the
+    new ones to bench.toml; what stands there stays.
+    """
+    if scan:
+        return _scan(bench_file, as_json)
     rows = [(board, boards.usable(board)) for board in boards.load_all().values()]
     width = max(len(board.name) for board, _ in rows)
     for board, why in rows:
@@ -142,7 +159,23 @@ def list_boards(as_json: bool) -> int:
     return 0
 
 
-for _command in cli_device.COMMANDS:
+def _scan(path: Path, as_json: bool) -> int:
+    from ikelet import scan as it
+
+    found = it.scan(path, lambda text: None if as_json else click.echo(text, err=True))
+    for one in found:
+        if as_json:
+            print(json.dumps({"event": "port", **vars(one)}))
+        elif one.type:
+            click.echo(f"{one.port}: {one.type}, --board {one.name} ({one.note})")
+        else:
+            click.echo(f"{one.port}: {one.note}")
+    if not found:
+        complain("no USB serial port is plugged in")
+    return 0 if any(one.type for one in found) else 1
+
+
+for _command in (*cli_device.COMMANDS, cli_hil.hil):
     ikelet.add_command(_command)
 ikelet.add_command(cli_pki.group, "pki")
 

@@ -21,6 +21,9 @@ _BAUD = 460800
 _SLOW = 115200
 # What esptool says where bytes were lost or changed on the way.
 _GARBLED = "checksum error|invalid head of packet|corrupt|failed to write to target"
+# ESP32-D0WD is an ESP32, ESP32-C3 and ESP32-S3 are chips of their own.
+_CHIP = re.compile(r"(?:Chip is|Chip type:|Connected to)\s+(ESP32(?:-[CHPS]\d+)?)")
+_PATIENCE = 30.0
 _PERCENT = re.compile(r"^Writing at 0x([0-9a-f]+).*?([0-9.]+) ?%")
 
 # Address in flash, and what stands there or shall.
@@ -41,6 +44,19 @@ def command() -> list[str]:
     """How to run esptool: IKELET_ESPTOOL, or the module beside this Python."""
     named = os.environ.get(VARIABLE)
     return shlex.split(named) if named else [sys.executable, "-m", "esptool"]
+
+
+def chip(url: str) -> str:
+    """The chip at a port, as board files name it, such as "esp32c3"; EsptoolError."""
+    line = [*command(), "--port", url, "chip-id"]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, timeout=_PATIENCE)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EsptoolError(f"cannot ask the chip at {url}: {error}") from error
+    found = _CHIP.search(done.stdout)
+    if done.returncode or not found:
+        raise EsptoolError(f"no chip of the ESP32 family answers at {url}")
+    return found[1].lower().replace("-", "")
 
 
 class Esptool:
