@@ -118,7 +118,7 @@ class Boards:
         config.pluginmanager.register(attempts, "ikelet-attempts")
 
     def _terms(self, name: str) -> Terms:
-        def waiting(holder: Holder | None) -> None:
+        def waiting(holder: Holder | str | None) -> None:
             self.tell({"board": name, "phase": "acquire", "note": f"waiting for {holder}"})
 
         return Terms(self.run, self.config.getoption("--wait"), waiting)
