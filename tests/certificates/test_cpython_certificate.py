@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from certificates import maker
-from certificates.cases import Cases
-from pki import dn, name
+from certificates.cases import Cases, refused
+from pki import dn, name, path
 from pki.certificate import Certificate
 from pki.crl import Crl
 
@@ -127,3 +127,29 @@ def test_crl():
         encoded = number.to_bytes(number.bit_length() // 8 + 1, "big")
         assert crl.lists(encoded)
         assert not crl.lists((number + 1).to_bytes(number.bit_length() // 8 + 1, "big"))
+
+
+def test_what_is_too_large_is_refused_though_it_is_good():
+    ca = maker.authority("Root")
+    anchors = [Certificate(ca.der)]
+
+    def verdict(size):
+        extension = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3"), bytes(size))
+        leaf = maker.Party("gateway", ca, extensions=[(extension, False)])
+        now = maker.unix(maker.NOW)
+        found = refused(path.validate, [leaf.der], anchors, now, maker.verify)
+        return found, len(leaf.der)
+
+    code, size = verdict(3500)
+    assert code is None and size < 4096
+    code, size = verdict(4000)
+    assert code == "too-large" and 4096 < size < 4500
+    code, size = verdict(9600)
+    assert code == "too-large" and 9900 < size < 10100
+
+    def listed(count):
+        encoded = maker.crl(ca, range(1 << 150, (1 << 150) + count))
+        return refused(Crl, encoded), len(encoded)
+
+    assert listed(400) == (None, listed(400)[1]) and listed(400)[1] < 16384
+    assert listed(450)[0] == "too-large"

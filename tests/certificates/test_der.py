@@ -10,7 +10,7 @@ def reader(text):
 
 
 def test_lengths():
-    for size in (0, 1, 127, 128, 255, 256, 10000):
+    for size in (0, 1, 127, 128, 255, 256, 1000):
         one = der.Reader(element(der.OCTET_STRING, bytes(size)))
         assert len(one.take(der.OCTET_STRING)) == size
         one.end()

@@ -5,7 +5,7 @@
 from certificates.cases import Cases, refused
 from pki import Refused, path, reasons
 from pki.certificate import Certificate
-from pki.crl import Revocation
+from pki.crl import Crl, Revocation
 
 CASES = Cases()
 LEAF = CASES.der(CASES["one step"]["chain"][0])
@@ -44,7 +44,7 @@ def test_every_case():
 
 def test_every_refusal_is_tested_and_has_its_sentence():
     tested = {CASES[name]["code"] for name in CASES.names} - {None}
-    assert tested | {"wrong-name"} == set(reasons.CODES)
+    assert tested | {"wrong-name", "too-large"} == set(reasons.CODES)
     for code in reasons.CODES:
         assert 16 <= reasons.notification(code) <= 25 and " " in reasons.sentence(code)
 
@@ -139,3 +139,23 @@ def test_an_unreadable_stranger_does_no_harm():
     assert len(path.validate(chain + [b"rubbish"], anchors, now, CASES.verify)) == 2
     found = refused(path.validate, chain + [b"rubbish"], [], now, CASES.verify)
     assert found == "malformed-der"
+
+
+class Long:
+    """A sequence that must not be looked into."""
+
+    def __init__(self, size):
+        self._size = size
+
+    def __len__(self):
+        return self._size
+
+
+def test_sizes_are_bounded_before_anything_is_read():
+    assert refused(Certificate, Long(4097)) == refused(Crl, Long(16385)) == "too-large"
+    for kind, size in ((Certificate, 4096), (Crl, 16384)):
+        try:
+            kind(Long(size))
+        except TypeError:
+            continue
+        raise AssertionError("it was not looked into")
