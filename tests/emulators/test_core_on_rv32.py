@@ -5,6 +5,7 @@ They travel as .mpy files over the serial line, beside the firmware. One board r
 
 import ast
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,22 +21,16 @@ from ikelet_hil.capabilities import require
 BOARD = boards.find("qemu-rv32")
 DEADLINE = 120  # seconds for one file
 
-TWO_AGENTS = "heap for two agents and their tests"
 # What this board lacks for a whole area or file.
 LACKS = {
     "mpi": "an accelerator, and the time to model one",
     "agent/test_link_udp.py": "sockets",
     "core/test_fuzz_corpus.py": "the files of the corpus",
     "certificates/test_signature.py": "the time: hal/test_ecdsa.py and test_rsa.py do it there",
-    "core/test_engine.py": TWO_AGENTS,
-    "core/test_fragments.py": TWO_AGENTS,
-    "core/test_halfopen.py": TWO_AGENTS,
-    "core/test_mainmode.py": TWO_AGENTS,
-    "core/test_signed.py": TWO_AGENTS,
-    "core/test_spoofing.py": TWO_AGENTS,
 }
 
 VECTORS = {"certificates": "pki.jsonl"}
+TWO_AGENTS = re.compile(r"^from pair import .*\b(Pair|make_engine)\b", re.MULTILINE)
 
 RUN = """
 import gc, sys
@@ -60,6 +55,8 @@ def _cases() -> Iterator[Any]:
         file = path.relative_to(under.TESTS).as_posix()
         marks = [pytest.mark.xdist_group(f"rv32-{file}"), pytest.mark.timeout(0)]
         lack = LACKS.get(file) or LACKS.get(path.parent.name)
+        if TWO_AGENTS.search(path.read_text()):
+            lack = "heap for two agents and their tests"
         if lack:
             marks.append(pytest.mark.skip(reason=f"qemu-rv32 lacks {lack}"))
         yield pytest.param(path, name, id=case.id, marks=marks)
