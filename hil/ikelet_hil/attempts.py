@@ -31,6 +31,7 @@ class Attempts:
         self._station_of = station_of
         self._at = at
         self._trouble: Trouble | None = None
+        self._taken_over: list[str] = []
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -79,11 +80,16 @@ class Attempts:
         self, item: pytest.Item, nextitem: pytest.Item | None, station: Station
     ) -> tuple[list[pytest.TestReport], Trouble | None]:
         self._trouble = None
+        before = len(station.recoveries)
         station.phases = Phases(station.slowness, lambda phase: self._at(station, item, phase))
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         for report in reports:
             report.board = station.name  # type: ignore[attr-defined]
             report.phases = station.phases.totals()  # type: ignore[attr-defined]
+        # In an attempt itself a board is brought back only when it is acquired.
+        reports[0].taken_over = [  # type: ignore[attr-defined]
+            f"{station.name}: {recovery}" for recovery in station.recoveries[before:]
+        ]
         return reports, self._trouble
 
     def _bring_back(
@@ -114,11 +120,16 @@ class Attempts:
             return RECOVERED, "R", ("RECOVERED", {"yellow": True})
         return None
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._taken_over += getattr(report, "taken_over", [])
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """What happened to the boards: nothing that was tried again is hidden."""
         recovered = terminalreporter.stats.get(RECOVERED, [])
-        if recovered:
+        if recovered or self._taken_over:
             terminalreporter.section("recovered", yellow=True)
+        for line in self._taken_over:
+            terminalreporter.write_line(f"TAKEN OVER {line}")
         for report in recovered:
             terminalreporter.write_line(f"RECOVERED {report.nodeid}: {report.recovered}")
 

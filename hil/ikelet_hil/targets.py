@@ -1,6 +1,7 @@
 """What --board names, and how it becomes a board that this run holds.
 
     unix, qemu-rv32, …        a board file: emulated, or the one of its type that is plugged in
+    unix#2                    another one of an emulated board
     desk                      a [board.NAME] of bench.toml
     serial:A50285BI           by USB serial number or MAC
     /dev/ttyUSB0, socket://…  by URL; its type is in bench.toml, or asked from the board
@@ -156,13 +157,16 @@ def _resolve(name: str, bench: Bench) -> Target:
 
 
 def _by_type(name: str, bench: Bench) -> Target:
+    plain, another, _ = name.partition("#")
     try:
-        board = boards.find(name)
+        board = boards.find(plain)
     except BoardError as error:
         mine = ", ".join(bench.entries)
         raise BoardError(f"{error}; bench.toml has {mine}" if mine else str(error)) from None
     if board.kind in EMULATED:
         return Emulated(name, board)
+    if another:
+        raise MisuseError(f"{name}: only of emulated boards there is another one")
     plugged = [entry for entry in bench.entries.values() if entry.type == board.name]
     if len(plugged) > 1:
         mine = " or ".join(entry.name for entry in plugged)

@@ -41,13 +41,18 @@ class SerialLink:
     def __init__(self, url: str) -> None:
         self.url = url
         try:
-            self._port = serial.serial_for_url(url, baudrate=BAUD, timeout=0, write_timeout=10)
+            # pyserial's RFC 2217 has no deadline for writing.
+            patience = None if url.startswith("rfc2217://") else 10
+            self._port = serial.serial_for_url(
+                url, baudrate=BAUD, timeout=0, write_timeout=patience
+            )
         except (serial.SerialException, OSError, ValueError) as error:
             raise LinkError(f"cannot open {url}: {_reason(error)}") from error
 
     def read(self, timeout: float) -> bytes:
         try:
-            self._port.timeout = timeout
+            if self._port.timeout != timeout:  # over RFC 2217 this asks the other side
+                self._port.timeout = timeout
             first = self._port.read(1)
             return first + self._port.read(self._port.in_waiting) if first else b""
         except (serial.SerialException, OSError, TypeError) as error:
