@@ -29,9 +29,9 @@ Start = Callable[[Config, Callable[[Event], None], OnLine], Agent]
 class Bench:
     """`start` starts both sides, `negotiate` runs the exchange; everything ends with the bench.
 
-    `agent` and `peer` are there to be asked, all that passes between them goes over `wire`, and
-    `events` holds what the board told. `seed` is the wire's, `standing` the agents that may be
-    used again, `start` starts a new one, `evidence` is told of everything.
+    `agent` (whose part is `role`) and `peer` are there to be asked, all that passes between them
+    goes over `wire`, and `events` holds what the board told. `seed` is the wire's, `standing` the
+    agents that may be used again, `start` starts a new one, `evidence` is told of everything.
     """
 
     agent: Agent
@@ -53,6 +53,7 @@ class Bench:
         self._standing = standing or self._ending.enter_context(StandingAgents())
         self._borrowed: Standing | None = None
         self._before: dict[str, int] = {}
+        self.role = ""
         lent = self._standing.socket(board)
         self.wire = self._ending.enter_context(
             Wire(None, None, self._evidence.timeline, seed, lent)
@@ -118,7 +119,7 @@ class Bench:
         else:
             self._ending.enter_context(running.agent)
         running.events.clear()
-        self.agent, self.events = running.agent, running.events
+        self.agent, self.events, self.role = running.agent, running.events, role
         self._evidence.started(self)
         self._before = self._counted()
 
@@ -132,10 +133,17 @@ class Bench:
         agent = self._start(given, events.append, self._evidence.line)
         return Standing(wanted, agent, key, port, events)
 
+    def begin(self) -> None:
+        """Have the initiator begin, whoever that is."""
+        if self.role == "responder":
+            self.peer.initiate()
+        else:
+            self.agent.call("up", {"peer": "gw"})
+
     def negotiate(self, timeout: float = 30) -> tuple[Outcome, PeerResult]:
         """Run the exchange; both sides' view of how it ended."""
         timeout *= self.board.slowness
-        if self.peer.config.role == "initiator":
+        if self.role == "responder":
             self.peer.initiate()
         outcome = self.agent.bring_up("gw", timeout)
         return outcome, self.peer.wait(timeout if outcome.established else 1)
@@ -145,6 +153,17 @@ class Bench:
         counted = self._counted().items()
         since = {reason: total - self._before.get(reason, 0) for reason, total in counted}
         return {reason: total for reason, total in since.items() if total}
+
+    def cookies(self) -> bytes:
+        """Both cookies of the latest SA, as the board tells them."""
+        made = [event for event in self.events if event["event"] == "established"][-1]["cookies"]
+        return bytes.fromhex(made["initiator"] + made["responder"])
+
+    def until(self, condition: Callable[[], Any], timeout: float = 5) -> Any:
+        """The first true value of `condition`; AssertionError where there is none in time."""
+        found = eventually(condition, timeout * self.board.slowness)
+        assert found, "it did not come to that in time"
+        return found
 
     def _counted(self) -> dict[str, int]:
         counted: dict[str, int] = self.agent.call("counters")["drops"]

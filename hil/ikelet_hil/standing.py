@@ -1,13 +1,16 @@
 """Agents that stay on from test to test: a board boots once for many short tests."""
 
 import socket
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from ikelet.agent import Agent, Event
 from ikelet.boards import Board
 from ikelet.errors import IkeletError
-from ikelet_hil.wire import bound
+from ikelet_hil.wire import LOOPBACK, bound
+
+_LAST = b"\0"
 
 
 @dataclass
@@ -49,14 +52,29 @@ class StandingAgents:
         """It stays on unless it is not quite itself."""
         try:
             standing.agent.take_down()
-            status = standing.agent.status()
+            well = self._settled(standing)
         except IkeletError:
-            standing.agent.stop()
-            return
-        if any(peer["state"] != "DOWN" for peer in status["peers"]):
-            standing.agent.stop()
-        else:
+            well = False
+        if well:
             self._agents[standing.agent.board.name] = standing
+        else:
+            standing.agent.stop()
+
+    def _settled(self, standing: Standing) -> bool:
+        """Whether it is back at rest, and has taken all that was under way to it: one more
+        datagram, behind the others, has been counted."""
+        agent = standing.agent
+        before = agent.status()
+        if any(peer["state"] != "DOWN" for peer in before["peers"]):
+            return False
+        counted = before["drops"].get("too-short", 0)
+        self.socket(agent.board).sendto(_LAST, (LOOPBACK, standing.port))
+        deadline = time.monotonic() + 5 * agent.board.slowness
+        while time.monotonic() < deadline:
+            if agent.call("counters")["drops"].get("too-short", 0) > counted:
+                return True
+            time.sleep(0.01)
+        return False
 
     def close(self) -> None:
         """End them all."""

@@ -108,6 +108,13 @@ class Wire:
                 and direction in (None, passage.direction)
             ]
 
+    def repeated(self) -> list[Passage]:
+        """The passages in which a side sent a message that it had sent before."""
+        with self._lock:
+            sent = [passage for passage in self.passages if passage.sent]
+        first = {passage.data: passage for passage in reversed(sent)}
+        return [passage for passage in sent if first[passage.data] is not passage]
+
     def close(self) -> None:
         """End the thread and free the ports. May be called more than once."""
         if self._wake.fileno() < 0:

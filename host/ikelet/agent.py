@@ -123,6 +123,10 @@ class Agent:
         """Take every SA down; what the board told until then is read to its end."""
         for peer in self.config.peers:
             self.console.call("down", {"peer": peer}, timeout * self.board.slowness)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Read what the board has told so far."""
         while not self.console.notifications.empty():
             self._next_event(0)
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from scapy.packet import Packet
 
 from . import messages as m
 from .base import Address, Datagram, PeerConfig, PeerError, PeerEvent, PeerResult
 from .messages import Header, Payload, RejectedError, require
+from .parts import Change, unchanged
 from .phase1 import DONE, Negotiation
 from .threaded import ThreadedPeer
 
@@ -41,15 +44,23 @@ class _Sa:
 
 
 class BuiltinPeer(ThreadedPeer):
-    """A peer gateway in a background thread. See `base.Peer` for what all peers share."""
+    """A peer gateway in a background thread. See `base.Peer` for what all peers share.
+
+    `versions` makes it send other messages 5 and 6 than it ought to: see `Negotiation`.
+    """
 
     def __init__(
-        self, config: PeerConfig, mangle: Mangle | None = None, forgiving: bool = False
+        self,
+        config: PeerConfig,
+        mangle: Mangle | None = None,
+        forgiving: bool = False,
+        versions: Mapping[int, Sequence[Change]] | None = None,
     ) -> None:
         super().__init__(config)
         self.results: list[PeerResult] = []
         self.mangle = mangle
         self.forgiving = forgiving
+        self.versions = versions
         self._sas: dict[bytes, _Sa] = {}
         self._latest: _Sa | None = None
 
@@ -63,7 +74,7 @@ class BuiltinPeer(ThreadedPeer):
         if not self._thread:
             raise PeerError("the peer is not started")
         with self._changed:
-            negotiation = Negotiation(self.config)
+            negotiation = Negotiation(self.config, versions=self.versions)
             sa = _Sa(negotiation, remote)
             self._sas[negotiation.cookies[0]] = self._latest = sa
             self._send(sa, 1, negotiation.first_message(), ("SA",))
@@ -86,6 +97,16 @@ class BuiltinPeer(ThreadedPeer):
             message = sa.negotiation.build_informational(m.build_delete(cookies))
             self._transmit(sa, 0, message, ("HASH", "D"))
             self._forget(sa, "deleted by us")
+
+    def inform(self, *layers: Packet, change: Change = unchanged) -> None:
+        """Send an Informational of `layers` under the latest SA's keys, even if that is gone;
+        `change` turns it, HASH(1) included, into what nobody should send."""
+        with self._changed:
+            sa = self._latest
+            if not sa or not sa.negotiation.established:
+                raise PeerError("there are no keys to send an Informational under")
+            message = sa.negotiation.build_informational(*layers, change=change)
+            self._transmit(sa, 0, message, ("HASH",))
 
     # -- thread -----------------------------------------------------------------------------
 
@@ -150,7 +171,8 @@ class BuiltinPeer(ThreadedPeer):
         require(header.exchange == m.MAIN_MODE, f"exchange {header.exchange} of an unknown SA")
         require(self.config.role == "responder", "initiator cookie is not of this side")
         require(not any(header.responder_cookie), "message of an unknown SA", 4)
-        sa = _Sa(Negotiation(self.config, header.initiator_cookie), source)
+        negotiation = Negotiation(self.config, header.initiator_cookie, self.versions)
+        sa = _Sa(negotiation, source)
         self._sas[header.initiator_cookie] = self._latest = sa
         return sa
 
@@ -245,6 +267,9 @@ class BuiltinPeer(ThreadedPeer):
         if sa.negotiation.initiator:
             self._arm(sa, time.monotonic())
             self._waker.send(b"t")
+        for forged in sa.negotiation.forged:
+            self._transmit(sa, number, forged, payloads)
+        sa.negotiation.forged = []
         self._transmit(sa, number, data, payloads)
 
     def _transmit(

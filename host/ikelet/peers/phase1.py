@@ -18,6 +18,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import struct
+from collections.abc import Mapping, Sequence
 
 from scapy.packet import Packet
 
@@ -25,6 +26,7 @@ from . import messages as m
 from .base import PeerConfig
 from .crypto import DiffieHellman, Keys, derive
 from .messages import Header, Payload, RejectedError, require
+from .parts import Change, unchanged
 from .suites import Suite, parse
 
 _NONCE_SIZE = 32
@@ -32,16 +34,27 @@ DONE = 7
 
 
 class Negotiation:
-    """`expected` is the number of the message to come, DONE once the SA is established."""
+    """`expected` is the number of the message to come, DONE once the SA is established.
 
-    def __init__(self, config: PeerConfig, initiator_cookie: bytes | None = None) -> None:
+    `versions` (by number, of messages 5 and 6) says what is sent for a message: each Change makes
+    one of it, before encryption. The negotiation goes on with the last; `forged` has the others.
+    """
+
+    def __init__(
+        self,
+        config: PeerConfig,
+        initiator_cookie: bytes | None = None,
+        versions: Mapping[int, Sequence[Change]] | None = None,
+    ) -> None:
         self.initiator = initiator_cookie is None
         self.expected = 2 if self.initiator else 1
         self.suite: Suite | None = None
         self.lifetime: int | None = None
         self.remote_id: str | None = None
         self.keys: Keys | None = None
+        self.forged: list[bytes] = []
         self._config = config
+        self._versions = versions or {}
         self._suites = [parse(proposal) for proposal in config.proposals]
         self._cookie_i = initiator_cookie or secrets.token_bytes(8)
         self._cookie_r = bytes(8) if self.initiator else secrets.token_bytes(8)
@@ -225,9 +238,17 @@ class Negotiation:
     def _identity_message(self) -> bytes:
         body = m.identity(self._config.local_id)
         layers = [m.build_id(body), m.build_hash(self._hash(self.initiator, body))]
-        first, chain = m.build_chain(layers)
-        encrypted, self._iv = self._encrypt(chain, self._iv)
-        return m.build_message(self.cookies, first, encrypted, encrypted=True)
+        made = m.build_chain(layers)
+        versions = self._versions.get(5 if self.initiator else 6, [unchanged])
+        sealed = [self._sealed(*change(*made)) for change in versions]
+        *self.forged, message = [message for message, _ in sealed]
+        self._iv = sealed[-1][1]
+        return message
+
+    def _sealed(self, first: int, chain: bytes) -> tuple[bytes, bytes]:
+        """A message of these payloads under the current IV, and its last block."""
+        encrypted, last = self._encrypt(chain, self._iv)
+        return m.build_message(self.cookies, first, encrypted, encrypted=True), last
 
     def _hash(self, of_initiator: bool, identity: bytes) -> bytes:
         # RFC 2409 5: HASH_I = prf(SKEYID, g^xi | g^xr | CKY-I | CKY-R | SAi_b | IDii_b)
@@ -238,13 +259,13 @@ class Negotiation:
 
     # -- Informational ----------------------------------------------------------------------
 
-    def build_informational(self, layer: Packet) -> bytes:
-        """`layer` under the SA's protection (RFC 2409 5.7)."""
+    def build_informational(self, *layers: Packet, change: Change = unchanged) -> bytes:
+        """`layers` under the SA's protection (RFC 2409 5.7), changed after HASH(1) was made."""
         message_id = secrets.token_bytes(4)
         # HASH(1) = prf(SKEYID_a, M-ID | N/D), where N/D is the whole payload
-        _, protected = m.build_chain([layer])
+        _, protected = m.build_chain([*layers])
         value = self.keys.prf(self.keys.skeyid_a, message_id, protected)
-        first, chain = m.build_chain([m.build_hash(value), layer])
+        first, chain = change(*m.build_chain([m.build_hash(value), *layers]))
         encrypted, _ = self._encrypt(chain, self.keys.informational_iv(self._iv, message_id))
         return m.build_message(
             self.cookies, first, encrypted, m.INFORMATIONAL, message_id, encrypted=True
