@@ -31,11 +31,12 @@ def cases(names: Collection[str] = ()) -> list[object]:
 
 
 def check_refused(bench: Bench, make: Make, reason: str) -> None:
-    """The malformed one arrives right before the honest one that it was made of."""
+    """The malformed one arrives right before the honest one that it was made of. A peer that finds
+    the answer slow may ask again."""
     bench.wire.add(inject(At(1), lambda honest: [bytes(make(honest))], before=True))
     outcome, theirs = bench.negotiate()
     assert outcome.established and theirs.established, outcome.reason or theirs.reason
-    assert bench.drops() == {reason: 1}
+    assert bench.drops() | {"duplicate": 0} == {reason: 1, "duplicate": 0}
 
 
 @pytest.mark.parametrize(("make", "reason", "notify"), cases())
@@ -64,7 +65,7 @@ def test_tolerated(bench: Bench, make: Make) -> None:
     bench.wire.add(rule)
     outcome, theirs = bench.negotiate()
     assert outcome.established and theirs.established, outcome.reason or theirs.reason
-    assert rule.acted and bench.drops() == {}
+    assert rule.acted and set(bench.drops()) <= {"duplicate"}
 
 
 @pytest.mark.parametrize("strict", [True, False])

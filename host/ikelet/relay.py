@@ -18,7 +18,7 @@ from ikelet.console import ConsoleError, ConsoleTimeoutError
 from ikelet.errors import MisuseError
 from ikelet.links import LinkError
 
-_LONGEST = 2048  # what a line of the console holds; the agent takes no longer message
+_LONGEST = 2048  # the agent takes no longer message; such a line may be too much for its memory
 _PATIENCE = 3  # times the answer's deadline, before a datagram is given up
 
 
@@ -72,8 +72,11 @@ class Relay:
                 continue
             except OSError:  # an ICMP error about something sent before: the peer is not there
                 continue
+            if len(datagram) > _LONGEST:
+                self.lost += 1
+                continue
             path = [*self.address, *sender[:2]]
-            data = base64.b64encode(datagram[: _LONGEST + 1]).decode()
+            data = base64.b64encode(datagram).decode()
             try:
                 taken = self._hand_over({"path": path, "data": data})
             except LinkError:
