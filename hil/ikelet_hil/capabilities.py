@@ -76,7 +76,15 @@ def _labgrid() -> str:
     return labgrid.missing()
 
 
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def _chromium() -> str:
+    return "" if any(map(shutil.which, CHROMIUM)) else "no chromium on PATH"
+
+
 MISSING: dict[str, Callable[[], str]] = {
+    "chromium": _chromium,
     "micropython": _micropython,
     "labgrid": _labgrid,
     "mpy-cross": lambda: "" if _find_mpy_cross() else "mpy-cross is not installed",

@@ -191,8 +191,9 @@ class Evidence(NoEvidence):
         return self._canary.find_in(written.encode(), str(path))
 
     def find_in(self, text: str, where: str) -> list[Find]:
-        """The keys found in what the test printed."""
-        return self._canary.find_in(text.encode(), where)
+        """The run's key, where what the test printed has it. Keys that a test chose itself stand
+        in its source, which a failure shows."""
+        return Canary(self._canary.text).find_in(text.encode(), where)
 
     def _path(self, *names: str) -> Path:
         path = self.folder.joinpath(*names)

@@ -41,6 +41,7 @@ class Run:
         self.canary = canary
         self.commit = commit
         self.finds: list[str] = []
+        self.page: Path | None = None
         self.last: dict[str, Evidence] = {}
 
     @property
@@ -71,7 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if given:
         run = Run(Path(given["folder"]), Canary(given["canary"]), given["commit"])
     else:
-        base = Path(config.getoption("--evidence") or config.rootpath / "build" / "hil")
+        wanted = config.getoption("--evidence") or config.rootpath / "build" / "hil"
+        base = config.invocation_params.dir / wanted
         name = f"{datetime.datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         run = Run(base / name, Canary(), _commit(config.rootpath))
     config.stash[_RUN] = run
@@ -261,14 +263,17 @@ def _add_properties(item: pytest.Item, evidence: Evidence) -> None:
 # -- the run --------------------------------------------------------------------------------------
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, Any, Any]:
-    """After all others: what they wrote is looked through too."""
+    """After the others, whose files are looked through too, and before the summary."""
     result = yield
     run = session.config.stash[_RUN]
     if hasattr(session.config, "workerinput") or not run.began:
         return result
     _describe(run, session)
+    from ikelet_hil import page  # only a run of the suites needs what it imports
+
+    run.page = page.build(run.folder)
     run.finds = [str(find) for find in run.canary.find_below(run.folder)]
     junit = getattr(session.config.option, "xmlpath", None)
     if junit and Path(junit).is_file():
@@ -284,8 +289,8 @@ def pytest_terminal_summary(
     run = config.stash[_RUN]
     for find in run.finds:
         terminalreporter.write_line(f"SECRET LEAKED: {find}", red=True, bold=True)
-    if run.began:
-        terminalreporter.write_line(f"evidence: {run.folder}")
+    if run.page:
+        terminalreporter.write_line(f"report: {run.page.as_uri()}", bold=True)
 
 
 def _describe(run: Run, session: pytest.Session) -> None:

@@ -16,6 +16,7 @@ from ikelet_hil.passage import TO_PEER
 LIMIT = 200  # datagrams; a page with thousands would be of no use
 _WIDTH, _LEFT, _RIGHT, _ROW, _TOP = 640, 104, 560, 38, 46
 _MIDDLE = (_LEFT + _RIGHT) // 2
+_NOTE = 10  # more, where something is written below the arrow
 _LINE = 26  # of an arrow, below the top of its row
 _PAUSE, _LATE = 0.25, 0.02  # seconds from which on a pause, a delay is written
 _OWN = ("replayed", "injected")
@@ -62,7 +63,8 @@ def _rows(passages: list[Passage]) -> Iterator[tuple[int, str]]:
         if pause >= _PAUSE:
             yield 24, _pause(pause)
         last_end = max([passage["t"], *passage["delivered"]])
-        yield _ROW, _arrow(passage, index, passage["t"] - start)
+        row = _ROW + (_NOTE if _fate(passage) else 0)
+        yield row, _arrow(passage, index, passage["t"] - start)
 
 
 def _arrow(passage: Passage, index: int, since: float) -> str:
@@ -71,7 +73,8 @@ def _arrow(passage: Passage, index: int, since: float) -> str:
     begin = _MIDDLE if passage["fate"] in _OWN else sender
     end = receiver if passage["delivered"] else _MIDDLE
     middle = (begin + end) // 2
-    words = [str(passage["direction"]).replace("->", " to "), _label(passage), passage["cause"]]
+    way = str(passage["direction"]).replace("->", " to ")
+    words = [way, *_label(passage), passage["cause"]]
     kind = f"arrow {passage['fate']} {'out' if to_peer else 'in'}"
     return (
         f'<g class="{escape(kind)}" transform="translate(0 {{y}})" '
@@ -79,7 +82,7 @@ def _arrow(passage: Passage, index: int, since: float) -> str:
         f'data-direction="{escape(passage["direction"])}">'
         f"<title>{escape(', '.join(filter(None, words)))}</title>"
         f"{_strokes(passage, begin, end, 1 if to_peer else -1)}"
-        f"{_text(middle, _LINE - 7, _label(passage), 'label')}"
+        f"{_label_text(middle, passage)}"
         f"{_text(middle, _LINE + 13, _fate(passage), 'fate')}"
         f"{_times(passage, since, sender, receiver)}</g>"
     )
@@ -112,13 +115,25 @@ def _times(passage: Passage, since: float, sender: int, receiver: int) -> str:
     return told
 
 
-def _label(passage: Passage) -> str:
+def _label(passage: Passage) -> tuple[str, str, str]:
+    """(number, payloads, size), in words."""
     number, payloads = passage["number"], passage.get("payloads", [])
-    names = " ".join(payloads)
+    names = " ".join(payloads) or "not IKE"
     if passage.get("encrypted"):
-        names = {5: "ID HASH", 6: "ID HASH"}.get(number or 0, names + " ...") + " (encrypted)"
-    head = {None: "not IKE" if not payloads else "", 0: "Informational"}.get(number, f"{number}")
-    return "  ".join(filter(None, [head, names, f"{passage['bytes']} B"]))
+        names = "ID HASH" if number in (5, 6) else f"{names} …"
+        names += " encrypted"
+    head = {None: "", 0: "Informational"}.get(number, str(number))
+    return head, names, f"{passage['bytes']} B"
+
+
+def _label_text(x: float, passage: Passage) -> str:
+    head, names, size = map(escape, _label(passage))
+    number = f'<tspan class="number">{head}</tspan>' if head else ""
+    return (
+        f'<text class="label" x="{x}" y="{_LINE - 7}" text-anchor="middle">{number}'
+        f'<tspan dx="{6 if head else 0}">{names}</tspan><tspan class="size" dx="6">{size}</tspan>'
+        "</text>"
+    )
 
 
 def _fate(passage: Passage) -> str:
