@@ -1,4 +1,4 @@
-"""python tests/report/screenshot.py RUN PNG [TEST]: the page of a run, with a test opened beside."""
+"""python tests/report/screenshot.py RUN PNG [TEST]: the page of a run, a test opened beside."""
 
 import sys
 from pathlib import Path

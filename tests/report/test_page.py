@@ -10,6 +10,8 @@ import pytest
 from ikelet_hil.capabilities import require
 from report.browser import Browser, chromium
 
+pytestmark = pytest.mark.xdist_group("report")  # they share a run and a browser
+
 SHOWN = "[...document.querySelectorAll('tr.test')].filter(r => r.offsetParent).length"
 ARROWS = """[...document.querySelectorAll('#detail g.arrow')].map(g =>
     [g.dataset.direction, g.dataset.number, g.classList[1], g.querySelectorAll('.head').length])"""

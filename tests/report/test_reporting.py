@@ -11,6 +11,8 @@ from ikelet_hil import page
 from ikelet_hil.reporting import test_of as plain_id
 from report.conftest import RunOf, run_pytest
 
+pytestmark = pytest.mark.xdist_group("report")  # they share a run
+
 
 def outcomes(folder: Path) -> dict[str, str]:
     found = [json.loads(path.read_text()) for path in folder.glob("*/*/result.json")]
@@ -107,7 +109,7 @@ def test_again_from_the_folder(shown: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("nodeid", "board", "test"),
+    ("nodeid", "name", "test"),
     [
         ("f.py::test_a[unix]", "unix", "f.py::test_a"),
         ("f.py::test_a[unix-initiator]", "unix", "f.py::test_a[initiator]"),
@@ -115,5 +117,5 @@ def test_again_from_the_folder(shown: Path, capsys: pytest.CaptureFixture[str]) 
         ("f.py::test_a[serial:12-x]", "serial:12", "f.py::test_a[x]"),
     ],
 )
-def test_ids_are_the_same_on_every_board(nodeid: str, board: str, test: str) -> None:
-    assert plain_id(nodeid, board).replace("--", "-") == test
+def test_ids_are_the_same_on_every_board(nodeid: str, name: str, test: str) -> None:
+    assert plain_id(nodeid, name).replace("--", "-") == test
