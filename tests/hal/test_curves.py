@@ -287,6 +287,21 @@ def test_counts_and_proof():
     assert hal.counts["ec"] == {"software": 1}
 
 
+def test_a_fault_is_seen():
+    from hal import EngineError, software_ec
+
+    right = software_ec.inverse
+    software_ec.inverse = lambda x, n: right(x, n) + 1
+    try:
+        software.Engine().ec("ecp256", b"\x12", None, b"")
+    except EngineError as error:
+        assert error.code == "wrong-result"
+    else:
+        raise AssertionError("off the curve")
+    finally:
+        software_ec.inverse = right
+
+
 class Wrong(software.Engine):
     name = "wrong"
 

@@ -203,8 +203,31 @@ def test_r_and_s_out_of_range_are_refused():
         assert HAL.ecdsa_verify(CURVE, PUBLIC, DIGEST, rs(*bad)) is False
     for over in ((r, 2**256 - 1), (2**256 - 1, s)):
         assert HAL.ecdsa_verify(CURVE, PUBLIC, DIGEST, rs(*over)) is False
-    # s + n where it fits.
-    assert HAL.ecdsa_verify(CURVE, PUBLIC, DIGEST, rs(r, (s + N) % 2**256)) is False
+
+
+def test_other_spellings_of_a_signature_are_refused():
+    # 521 bits leave room in 66 bytes: for s + n, and for leaving out a leading zero.
+    private, signatures = RFC_6979["ecp521"]
+    public = HAL.ec_public("ecp521", unhexlify(private))
+    digest = HAL.hash("sha512", b"sample")
+    good = unhexlify(signatures["sha512"])
+    assert HAL.ecdsa_verify("ecp521", public, digest, good) is True
+    n = curves.weierstrass("ecp521")[5]
+    s = int.from_bytes(good[66:], "big")
+    assert (
+        HAL.ecdsa_verify("ecp521", public, digest, good[:66] + (s + n).to_bytes(66, "big"))
+        is False
+    )
+    assert good[66] == 0
+    assert HAL.ecdsa_verify("ecp521", public, digest, good[:66] + good[67:]) is False
+
+
+def test_a_sum_at_infinity_is_refused():
+    # h = -r d makes u * generator + v * public vanish.
+    d = int.from_bytes(PRIVATE, "big")
+    for r in (1, 5, N - 1):
+        digest = (-r * d % N).to_bytes(32, "big")
+        assert HAL.ecdsa_verify(CURVE, PUBLIC, digest, rs(r, 7)) is False
 
 
 def test_zero_is_refused_for_every_digest():

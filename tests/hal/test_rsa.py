@@ -106,6 +106,10 @@ def test_without_digest_info():
     assert verify(signature) is True
     assert verify(signature, DIGEST, "sha256") is False
     assert verify(signature, HAL.hash("sha256", b"abd")) is False
+    for at in (0, 31):
+        other = bytearray(DIGEST)
+        other[at] ^= 1
+        assert verify(signature, other) is False
     assert verify(signature, DIGEST[:-1]) is False
     assert verify(signature, DIGEST + b"\0") is False
 
