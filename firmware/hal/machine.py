@@ -17,7 +17,8 @@ def machine(prime, names, texts, entries=0, width=0):
     run(i) runs the program texts[i]. Beside the registers it keeps a table of so many entries (16
     or none), each of so many registers. hal.field and hal.field_plain say what else it does.
     """
-    gc.collect()  # so that its buffers, some kilobytes each, find room in one piece
+    if hasattr(gc, "mem_free"):
+        gc.collect()  # so that its buffers, some kilobytes each, find room in one piece
     programs = [_assembled(text, names) for text in texts]
     return kind()(prime, len(names), entries, width, programs)
 

@@ -1,6 +1,6 @@
 """Elliptic curves y^2 = x^3 - 3x + b in software: scalar multiplication (hal.curves, hal.machine).
 
-The steps are the same for every scalar, and the formulas complete: right for any two points of the
+The steps are the same for every scalar. Additions are complete: right for any two points of the
 curve, equal ones and the point at infinity (0 : 1 : 0) too, so that none is told apart. A fixed
 window of four bits takes its entry from a table of all sixteen, read as a whole, and coordinates
 are multiplied by a random number first. docs/side-channels.md says how far that goes.
@@ -22,7 +22,16 @@ _ADDITION = (
     "g=U+W X=f*g Y=a+c Y=X-Y Z=B*c X=Y-Z X=X2X Z=b-X X=b+X Y=B*Y c=c2c Y=Y-c Y=Y-a Y=Y2Y "
     "a=a2a a=a-c b=e*Y c=a*Y Y=X*Z Y=Y+c X=d*X X=X-b Z=e*Z b=d*a Z=Z+b"
 )
-# X Y Z becomes its double: algorithm 6, with Y * Z taken first.
+# X Y Z becomes sixteen times itself, in Jacobian coordinates meanwhile ("dbl-2001-b" of the
+# Explicit-Formulas Database): cheaper than algorithm 6, but not for the point at infinity.
+_TO_JACOBIAN = "X=X*Z a=Z*Z Y=Y*a "
+_JACOBIAN_DOUBLING = (
+    "a=Z*Z b=Y*Y c=X*b d=X-a e=X+a d=d*e d=d2d Z=Y*Z Z=Z+Z X=d*d c=c3c X=X-c X=X-c c=c-X Y=d*c "
+    "b=b*b b=b+b b=b3b Y=Y-b "
+)
+_TO_HOMOGENEOUS = "a=Z*Z X=X*Z Z=Z*a"
+
+# X Y Z becomes its double, whichever it is: algorithm 6, with Y * Z taken first.
 _DOUBLING = (
     "a=X*X b=Y*Y c=Z*Z d=X*Y e=Y*Z d=d+d Z=X*Z Z=Z+Z Y=B*c Y=Y-Z Y=Y2Y X=b-Y Y=b+Y Y=X*Y "
     "X=X*d c=c2c Z=B*Z Z=Z-c Z=Z-a Z=Z2Z a=a2a a=a-c a=a*Z Y=Y+a e=e+e Z=e*Z X=X-Z Z=e*b "
@@ -34,11 +43,13 @@ _ADD, _DOUBLE = 0, 1
 def multiply(curve, scalar, point, mask):
     """scalar * point, as x || y: fixed width, big-endian; where point is None, the generator.
 
-    The scalar, of any length, is no multiple of the order, the point on the curve. The mask is
-    random bytes: they do not change the result.
+    The scalar is from 1 to the order - 1, the point on the curve. The mask is random bytes: they
+    do not change the result. A shorter scalar than the order is for known answers that are
+    quicker: its digits are not hidden.
     """
     parameters = curves.weierstrass(curve)
-    m = _machine(parameters)
+    sixteenfold = _TO_JACOBIAN + 4 * _JACOBIAN_DOUBLING + _TO_HOMOGENEOUS
+    m = _machine(parameters, sixteenfold)
     scale = int.from_bytes(mask, "big") % m.p or 1
     _put(m, _coordinates(parameters, point), scale)
     m.put(0, 0)
@@ -47,10 +58,10 @@ def multiply(curve, scalar, point, mask):
     for entry in range(16):
         m.keep(entry, 0)
         m.run(_ADD)
-    m.pick(scalar[0] >> 4, 0)
-    for digit in _digits(scalar):
-        for _ in range(4):
-            m.run(_DOUBLE)
+    digits = _digits(scalar, parameters)
+    m.pick(next(digits), 0)
+    for digit in digits:
+        m.run(_DOUBLE)  # four times in one program
         m.pick(digit, _SECOND)
         m.run(_ADD)
     return _affine(m, parameters)
@@ -62,7 +73,7 @@ def combine(curve, u, v, point):
     The scalars are big-endian, of the same length; the point is on the curve.
     """
     parameters = curves.weierstrass(curve)
-    m = _machine(parameters)
+    m = _machine(parameters, _DOUBLING)
     # Entry i + 4 j is i * generator + j * point.
     m.put(1, 1)
     m.keep(0, 0)
@@ -86,8 +97,8 @@ def combine(curve, u, v, point):
     return _affine(m, parameters)
 
 
-def _machine(parameters):
-    m = machine(parameters[1], _NAMES, (_ADDITION, _DOUBLING), 16, 3)
+def _machine(parameters, doubling):
+    m = machine(parameters[1], _NAMES, (_ADDITION, doubling), 16, 3)
     m.put(_B, parameters[2])
     return m
 
@@ -106,12 +117,26 @@ def _put(m, point, scale):
     m.put(_SECOND + 2, scale)
 
 
-def _digits(scalar):
-    """All digits of four bits but the first."""
-    yield scalar[0] & 15
-    for i in range(1, len(scalar)):
-        yield scalar[i] >> 4
-        yield scalar[i] & 15
+def _digits(scalar, parameters):
+    """The digits, of four bits, of an equivalent of the scalar, from the first that is not 0.
+
+    As many multiples of the order n are added as give the number a bit more than n has, rounded up
+    to whole digits: then the first digit is 1, and no leading part is a multiple of n, so that the
+    point at infinity does not come up on the way.
+    """
+    n = parameters[5]
+    k = int.from_bytes(scalar, "big")
+    size = len(scalar)
+    if size == parameters[0]:
+        end = 1 << (524 if size == 66 else 8 * size)
+        k += (end + n - 1 - k) // n * n
+        size += 1
+    begun = False
+    for byte in k.to_bytes(size, "big"):
+        for digit in (byte >> 4, byte & 15):
+            begun = begun or digit
+            if begun:
+                yield digit
 
 
 def _affine(m, parameters):

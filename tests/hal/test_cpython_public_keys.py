@@ -1,7 +1,7 @@
 """Curves and RSA against pyca/cryptography and Project Wycheproof.
 
-Wycheproof's vectors are run under both interpreters: all that are not plainly valid, and of the
-valid ones every eighth; all of them with IKELET_ALL_VECTORS=1 (two minutes).
+Wycheproof's vectors are run under both interpreters: those that are not plainly valid, and some of
+the valid ones; all of them with IKELET_ALL_VECTORS=1 (some minutes).
 """
 
 import gzip
@@ -46,7 +46,7 @@ def private_bytes(key, curve):
     return key.private_numbers().private_value.to_bytes(size(curve), "big")
 
 
-@pytest.mark.parametrize(("curve", "pairs"), [("ecp256", 100), ("ecp384", 60), ("ecp521", 40)])
+@pytest.mark.parametrize(("curve", "pairs"), [("ecp256", 50), ("ecp384", 20), ("ecp521", 12)])
 def test_ecdh(curve, pairs):
     named, _ = CURVES[curve]
     for _ in range(pairs):
@@ -109,7 +109,7 @@ def test_points_are_taken_and_refused_alike(curve):
     assert min(outcomes.values()) > 20
 
 
-@pytest.mark.parametrize(("curve", "count"), [("ecp256", 60), ("ecp384", 30), ("ecp521", 16)])
+@pytest.mark.parametrize(("curve", "count"), [("ecp256", 24), ("ecp384", 9), ("ecp521", 6)])
 def test_ecdsa(curve, count):
     named, algorithm = CURVES[curve]
     n = size(curve)
@@ -214,13 +214,14 @@ def test_an_engine_that_cannot_leaves_it_to_the_next():
     assert hal.counts["modexp"] == {"small": 2, "software": 3}
 
 
-def vectors():
+def vectors(one_in):
+    """All vectors that are not valid, and of the others one in so many."""
     with gzip.open(VECTORS, "rt") as lines:
         valid = 0
         for line in lines:
             if json.loads(line)[3] == "valid":
                 valid += 1
-                if valid % 8 and "IKELET_ALL_VECTORS" not in os.environ:
+                if valid % one_in and "IKELET_ALL_VECTORS" not in os.environ:
                     continue
             yield line
 
@@ -229,15 +230,23 @@ def vectors():
 def test_wycheproof():
     wrong = []
     seen = Counter()
-    for line in vectors():
+    for line in vectors(32):
         row = json.loads(line)
+        # The large curves take long on big integers; MicroPython has all of theirs below.
+        if (
+            row[1] in ("ecp384", "ecp521")
+            and row[2] % 4
+            and "IKELET_ALL_VECTORS" not in os.environ
+        ):
+            continue
         seen[row[0], row[3]] += 1
         expected = wycheproof_answers.expected(row[3], row[5])
         if wycheproof_answers.taken(HAL, PublicKeyError, row) != expected:
             wrong.append(row[:6])
     assert not wrong
-    assert seen["ecdh", "invalid"] == 70 and seen["ecdh", "acceptable"] == 257
-    assert seen["ecdsa", "invalid"] == 263 and seen["rsa", "invalid"] == 751
+    assert seen["ecdh", "invalid"] > 30 and seen["ecdh", "acceptable"] > 250
+    assert seen["ecdsa", "invalid"] > 120 and seen["rsa", "invalid"] > 700
+    assert all(seen[kind, "valid"] for kind in ("ecdh", "ecdsa"))
 
 
 def test_wycheproof_sees_that_points_are_not_checked():
@@ -247,7 +256,7 @@ def test_wycheproof_sees_that_points_are_not_checked():
             return found[: len(private)]
 
     trusting = Trusting([software.Engine()])
-    rows = [row for row in map(json.loads, vectors()) if "InvalidCurveAttack" in row[5]]
+    rows = [row for row in map(json.loads, vectors(1000)) if "InvalidCurveAttack" in row[5]]
     for row in rows[:10]:
         try:
             assert wycheproof_answers.taken(trusting, PublicKeyError, row)
@@ -260,7 +269,7 @@ def test_wycheproof_under_micropython(tmp_path):
     require("micropython")
     from ikelet import unixboard
 
-    lines = list(vectors())
+    lines = list(vectors(8))
     file = tmp_path / "vectors.jsonl"
     file.write_text("".join(lines))
     command = [
