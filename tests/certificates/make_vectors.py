@@ -137,6 +137,11 @@ def issuers(book, root, middle):
     book.case("CA of the same name", "unknown-ca", [Party("gateway", root)], [authority("Root")])
     nameless = Party("gateway", root, identifiers=False)
     book.case("wrong key", "bad-signature", [nameless], [authority("Root")], authentic=False)
+    renamed = authority("Renamed", key=root.key)
+    book.case("the key under another name", "unknown-ca", [nameless], [renamed])
+    late = Party("gateway", root, identifiers=False, until=NOW - DAY)
+    twins = [authority("Root"), root, authority("Root")]
+    book.case("expired, and two CAs of one name", "expired", [late], twins, authentic=True)
     changed = bytearray(Party("gateway", root).der)
     changed[-1] ^= 1
     book.case("signature changed", "bad-signature", [(bytes(changed), None)], [root])

@@ -1,6 +1,6 @@
 """The signatures of real certificates, verified and made by the HAL."""
 
-# micropython: heapsize=1m deadline=240
+# micropython: heapsize=1m deadline=400
 
 import hal
 from certificates.cases import Cases, refused
