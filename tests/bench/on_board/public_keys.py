@@ -80,7 +80,7 @@ def main(rsa_keys):
             raise RuntimeError(bits)
     kept["curves and RSA"] = before - free()
     package.unload()
-    kept["limbs alone, after unload()"] = before - free()
+    kept["after unload()"] = before - free()
     machine._kind = field_plain.Machine
     sys.modules["hal.machine"] = package.machine = machine
     plain = {}
