@@ -8,10 +8,10 @@ TESTS  ?= tests hil
 JOBS   ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench soak lock clean
+.PHONY: help setup demo test lint format bench soak screenshot lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.dev ## set up everything a developer needs, in .venv
 	@echo "ready: $(BIN)/ikelet --help"
@@ -38,6 +38,9 @@ bench: $(VENV)/.dev ## measure the handshake, the heap and the size of the code
 
 soak: $(VENV)/.dev ## run the long tests, which `make test` leaves out; minutes to hours
 	$(BIN)/python -m pytest -m soak -n $(JOBS) -rP $(TESTS) $(ARGS)
+
+screenshot: $(VENV)/.dev ## of the newest run's page, into docs/; ARGS=BOARD-TEST opens one
+	$(BIN)/python tests/report/screenshot.py build/hil/latest docs/hil-report.png $(ARGS)
 
 lock: ## take the newest releases that pyproject.toml admits into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
