@@ -18,6 +18,7 @@ _RESIDENT = (
     "ike.informational",
     "ike.engine",
 )
+_THRESHOLD = 4096  # bytes allocated between two collections
 _WILDCARDS = ("0.0.0.0", "::")
 
 
@@ -30,6 +31,9 @@ def boot(agent, path):
 
     Fills in the agent's config, hal, link, engine and proven.
     """
+    load_machine_code(path)
+    # Often: the heap moves nothing, and what stays should fill the gaps below what goes again.
+    gc.threshold(_THRESHOLD)
     for name in _RESIDENT:
         __import__(name)
         gc.collect()
@@ -54,7 +58,7 @@ def boot(agent, path):
         if network["bind"] in _WILDCARDS:
             network["bind"] = address
         unload("agent.net")
-    peers = make_peers(agent.config)
+    peers = make_peers(agent)
     gc.collect()
     agent.link = open_link(agent)
     from ike.engine import Engine
@@ -64,14 +68,28 @@ def boot(agent, path):
         verdicts = agent.prove(op, what, False)
         if "ok" not in verdicts.values():
             raise Fatal("no-engine", "no engine of this board can do %s %s" % (op, what or ""))
+    if agent.credentials and not agent.credentials.is_pair(agent.hal):
+        raise Fatal("bad-configuration", "certificate.key: not the key of the certificate")
+    hal.unload()
     strict = agent.config["device"]["strict"]
     agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict)
 
 
-def load(path):
-    """The checked configuration: what was provisioned, else the file config.json."""
+def _plain(path):
+    """The file config.json of a board that was not provisioned."""
     import json
 
+    try:
+        with open(path + "config.json") as file:
+            return json.load(file)
+    except OSError:
+        raise Fatal("not-provisioned", "no configuration on the board")
+    except ValueError:
+        raise Fatal("bad-configuration", "config.json: not JSON")
+
+
+def load(path):
+    """The checked configuration: what was provisioned, else the file config.json."""
     from agent import config, store
 
     try:
@@ -79,45 +97,81 @@ def load(path):
     except store.Lost:
         raise Fatal("provisioning-lost", "provisioning lost: the keys are gone from NVS")
     except store.Empty:
-        try:
-            with open(path + "config.json") as file:
-                found = json.load(file)
-        except OSError:
-            raise Fatal("not-provisioned", "no configuration on the board")
-        except ValueError:
-            raise Fatal("bad-configuration", "config.json: not JSON")
+        found = _plain(path)
     try:
         checked = config.checked(found, path + "agent/schema.json")
     except config.ConfigError as error:
         raise Fatal("bad-configuration", str(error))
     for values in checked["peer"].values():
-        values["psk"] = config.psk_bytes(values["psk"])
+        if "psk" in values:
+            values["psk"] = config.psk_bytes(values["psk"])
     return checked
 
 
-def make_peers(config):
+def load_machine_code(path):
+    """Compile what the board's own compiler makes, where the configuration has a use for it: that
+    takes much memory for a moment, and what comes of it stays.
+    """
+    from agent import store
+
+    try:
+        found = store.open_store(path).load()
+    except (store.Lost, store.Empty):
+        found = _plain(path)
+    text = str(found.get("peer"))
+    del found
+    gc.collect()
+    if "ecp" in text or "curve25519" in text or "cert" in text:
+        import hal
+        from hal import machine
+
+        machine.kind()
+        hal.unload()
+    unload("agent.store")
+
+
+def make_peers(agent):
     """The configured peers; from here on they alone hold the keys."""
+    config = agent.config
+    signed = any(given["auth"] == "cert" for given in config["peer"].values())
+    if not signed:
+        config.pop("certificate", None)
+        return [make_peer(name, given, config) for name, given in config["peer"].items()]
+    from agent import certificate
+
+    try:
+        made = agent.credentials = certificate.load(agent)
+        return [
+            make_peer(name, given, config, lambda values: certificate.complete(values, made))
+            for name, given in config["peer"].items()
+        ]
+    except certificate.CertificateError as error:
+        raise Fatal("bad-configuration", str(error))
+    finally:
+        unload("agent.certificate", *[name for name in sys.modules if name.startswith("pki.")])
+
+
+def make_peer(name, given, config, complete=None):
+    """One peer of the configuration, in which its key is not left."""
     from ike.policy import Peer, PolicyError
 
-    peers = []
-    for name, given in config["peer"].items():
-        values = dict(given)
+    values = dict(given, strict=config["device"]["strict"])
+    if "psk" in given:
         given["psk"] = "(set)"
-        for key in ("auth", "allow_weak_psk"):
-            values.pop(key, None)
-        values["strict"] = config["device"]["strict"]
-        if "local_id" not in values:
-            values["local_id"] = config["network"]["bind"]
-        if values["local_id"] == "0.0.0.0":
-            raise Fatal(
-                "bad-configuration",
-                "peer.%s.local_id: needed while network.bind is a wildcard" % name,
-            )
-        try:
-            peers.append(Peer(name, **values))
-        except PolicyError as error:
-            raise Fatal("bad-configuration", "peer.%s: %s" % (name, error))
-    return peers
+    if values.pop("auth") == "cert":
+        complete(values)
+    if "local_id" not in values:
+        values["local_id"] = config["network"]["bind"]
+    if values["local_id"] == "0.0.0.0":
+        raise Fatal(
+            "bad-configuration",
+            "peer.%s.local_id: needed while network.bind is a wildcard" % name,
+        )
+    values.pop("allow_weak_psk", None)
+    try:
+        return Peer(name, **values)
+    except PolicyError as error:
+        raise Fatal("bad-configuration", "peer.%s: %s" % (name, error))
 
 
 def open_link(agent):
@@ -146,7 +200,8 @@ def wanted(peers):
             _, bits, _, _, operation = registry.CIPHERS[suite.cipher]
             yield operation, bits or None
             yield "hash", suite.hash
-            yield "modexp", registry.GROUPS[suite.group][1]
+            _, bits, c, _ = registry.GROUPS[suite.group]
+            yield ("modexp", bits) if c else ("ec", suite.group)
 
 
 def unload(*names):

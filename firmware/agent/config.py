@@ -9,6 +9,7 @@ import json
 from binascii import a2b_base64, unhexlify
 
 WILDCARDS = ("0.0.0.0", "::")
+ANYWHERE = "any"  # the address of a peer that certificates identify
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 
@@ -36,12 +37,14 @@ def check(config, schema):
     if not _is_table(config, "configuration", errors):
         return errors
     for key in config:
-        if key not in ("version", "device", "network", "peer"):
+        if key not in ("version", "device", "network", "certificate", "peer"):
             errors.append(_name(key) + ": unknown section")
     if config.get("version", schema["version"]) != schema["version"]:
         errors.append("version: this agent reads version %d" % schema["version"])
     _check_section(config.get("device", {}), "device", schema["device"], schema, errors)
     _check_section(config.get("network", {}), "network", schema["network"], schema, errors)
+    if "certificate" in config:
+        _check_section(config["certificate"], "certificate", schema["certificate"], schema, errors)
     _check_peers(config.get("peer", {}), schema, errors)
     return errors or _check_together(config)
 
@@ -55,16 +58,21 @@ def complete(config, schema):
     peers = {}
     for name, given in config["peer"].items():
         peer = peers[name] = _with_defaults(given, schema["peer"])
+        if peer["auth"] != "psk":
+            continue  # the certificates say who is who
         if "remote_id" not in peer:
             peer["remote_id"] = peer["address"]
         if "local_id" not in peer and bind not in WILDCARDS:
             peer["local_id"] = bind
-    return {
+    full = {
         "version": schema["version"],
         "device": _with_defaults(config.get("device", {}), schema["device"]),
         "network": _with_defaults(config.get("network", {}), schema["network"]),
         "peer": peers,
     }
+    if "certificate" in config:
+        full["certificate"] = _with_defaults(config["certificate"], schema["certificate"])
+    return full
 
 
 def psk_bytes(text):
@@ -158,15 +166,34 @@ def _check_peers(peers, schema, errors):
 
 
 def _check_peer(peer, path, schema, errors):
-    if "psk" not in peer:
-        errors.append(path + ".psk: missing")
-    elif not peer.get("allow_weak_psk") and is_weak(peer["psk"], schema["psk"]):
-        errors.append(path + ".psk: below %d bits" % schema["psk"]["bits"])
+    if peer.get("auth") == "cert":
+        if "psk" in peer:
+            errors.append(path + ".psk: not with auth cert")
+        if "remote_id" not in peer:
+            errors.append(path + ".remote_id: missing")
+        if peer["address"] == ANYWHERE and peer.get("role") != "responder":
+            errors.append(path + ".address: any is for a responder")
+    else:
+        _check_keyed_peer(peer, path, schema, errors)
     if not peer.get("legacy"):
         for proposal in peer.get("proposals", ()):
             for part, table in zip(proposal.split("-"), schema["proposal"]):
                 if part in table["legacy"]:
                     errors.append("%s.proposals: %s needs legacy = true" % (path, part))
+
+
+def _check_keyed_peer(peer, path, schema, errors):
+    if peer["address"] == ANYWHERE:
+        errors.append(path + ".address: a pre-shared key demands an IP address")
+    for key in ("local_id", "remote_id"):
+        # The responder must choose the key before it sees an identity (RFC 2409, section 5.4).
+        if key in peer and not address_family(peer[key]):
+            why = " is not an IP address, which a pre-shared key demands"
+            errors.append("%s.%s: %s%s" % (path, key, _shown(peer[key]), why))
+    if "psk" not in peer:
+        errors.append(path + ".psk: missing")
+    elif not peer.get("allow_weak_psk") and is_weak(peer["psk"], schema["psk"]):
+        errors.append(path + ".psk: below %d bits" % schema["psk"]["bits"])
 
 
 def _check_together(config):
@@ -182,6 +209,10 @@ def _check_together(config):
     for name, peer in config["peer"].items():
         address = peer["address"].lower()
         where = "peer.%s.address: " % name
+        if peer.get("auth") == "cert" and "certificate" not in config:
+            errors.append("peer.%s.auth: cert needs the section certificate" % name)
+        if address == ANYWHERE:
+            continue
         if address in seen:
             errors.append(where + "also that of peer." + seen[address])
         seen[address] = name
@@ -215,11 +246,19 @@ def _why(value, spec, schema):
         return _why_psk(value, spec)
     elif kind == "proposals":
         return _why_proposals(value, spec, schema)
-    elif not address_family(value):
-        if kind == "address":
-            return _shown(value) + " is not an IP address"
-        # The responder must choose the key before it sees an identity (RFC 2409, section 5.4).
-        return _shown(value) + " is not an IP address, which a pre-shared key demands"
+    elif kind == "identity":
+        if not isinstance(value, str) or not 0 < len(value) <= 255:
+            return _shown(value) + " is no identity"
+    elif kind == "key":
+        if not _is_base64(value, spec["max"]):
+            return "not a key in base64"
+    elif kind == "certificates":
+        if not isinstance(value, list) or not spec["min"] <= len(value) <= spec["max"]:
+            return "not a list of %d..%d" % (spec["min"], spec["max"])
+        if not all(_is_base64(one, 22000) for one in value):
+            return "not all base64"
+    elif not address_family(value) and not ("any" in spec and value == ANYWHERE):
+        return _shown(value) + " is not an IP address"
 
 
 def _why_psk(value, spec):
@@ -228,6 +267,13 @@ def _why_psk(value, spec):
             return "not 1..%d bytes" % spec["max"]
     except (TypeError, ValueError, AttributeError):
         return "not a text, nor hex after 0x, nor base64 after 0s"
+
+
+def _is_base64(value, size):
+    try:
+        return 0 < len(value) <= size and len(a2b_base64(value)) > 0
+    except (TypeError, ValueError, AttributeError):
+        return False
 
 
 def _why_proposals(value, spec, schema):

@@ -7,6 +7,8 @@ import sys
 from agent import VERSION, efuse
 from agent.console import Refused
 
+_MAX_CONFIG = 24576  # characters: certificates are the most of it
+
 
 def methods(agent):
     """{method name: function(params)} of an agent, provisioned or not."""
@@ -49,6 +51,12 @@ def status(agent):
     answer["device"] = device["name"]
     answer["mode"] = "development" if device["development"] else "production"
     answer["selftest"] = agent.proven
+    if agent.credentials:
+        answer["certificate"] = {
+            "expires": agent.credentials.expires,
+            "now": agent.wall.now(),
+            "key": agent.credentials.kind,
+        }
     answer["peers"] = [_peer(agent, peer) for peer in agent.engine.peers]
     return answer
 
@@ -144,8 +152,8 @@ def put(agent, params):
         raise Refused("config.put wants data at offset 0 or %d" % len(agent.received))
     if offset == 0:
         agent.received = ""
-    if len(agent.received) + len(data) > 8192:
-        raise Refused("a configuration has at most 8192 characters")
+    if len(agent.received) + len(data) > _MAX_CONFIG:
+        raise Refused("a configuration has at most %d characters" % _MAX_CONFIG)
     agent.received += data
     return {"received": len(agent.received)}
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import sys
 
 from agent import VERSION, methods
 from agent.clock import Clock
@@ -10,6 +11,7 @@ from agent.console import Console
 _MAX_WAIT_MS = 1000
 _BURST = 8  # datagrams taken before the others get their turn; lwIP queues 6
 _MAX_STARVED = 100  # turns in a row without memory
+_PACKAGES = ("agent", "hal", "ike", "pki")
 _CRASH_FILE = "crash.txt"
 
 
@@ -55,12 +57,15 @@ class Agent:
         self.interface = None
         self.link = None
         self.engine = None
+        self.credentials = None  # where a peer is authenticated by certificates
+        self.wall = None
         self.fatal = None  # (code, reason) where the agent cannot run
         self.proven = {}  # "op/what": {engine: "ok" or a code}
         self.received = ""  # a configuration on its way in
         self.last_crash = self._last_crash()
         self._watchdog = None
         self.upkeep = None  # where the agent initiates by itself
+        self._resident = set()  # the modules that stay
         self.console = Console(port.write_serial, methods.methods(self))
 
     # --- boot -----------------------------------------------------------------------------------
@@ -75,6 +80,7 @@ class Agent:
         except boot.Fatal as fatal:
             self.fatal = fatal.args
         boot.unload("agent.config", "agent.store", "agent.net", "hal.selftest", "agent.boot")
+        self._resident = set(sys.modules)
         if self.fatal:
             code, reason = self.fatal
             self.event({"event": "fatal", "code": code, "reason": reason})
@@ -101,6 +107,19 @@ class Agent:
                 "last_crash": self.last_crash,
             }
         )
+
+    def lighten(self):
+        """Unload the modules that only an exchange needed: curves, certificates, rare cases."""
+        if len(sys.modules) == len(self._resident):
+            return
+        for name in [name for name in sys.modules if name not in self._resident]:
+            package, _, module = name.rpartition(".")
+            if package in _PACKAGES and name != "hal.limbs":  # machine code is never freed
+                del sys.modules[name]
+                if hasattr(sys.modules[package], module):
+                    delattr(sys.modules[package], module)
+        gc.collect()
+        self._resident = set(sys.modules)
 
     def prove(self, op, what, every=True):
         """Run the known answers of an operation: of every engine, or until one has passed. The
@@ -169,8 +188,12 @@ class Agent:
         self.flush()
         if self.upkeep:
             self.upkeep.run(self.clock())
+        if self.credentials:
+            self.wall.tend(self.credentials.expires, self.event)
         idle = not more and received is None and not data
         if idle and not self.engine.prepare():
+            if all(sa.state == "ESTABLISHED" for sa in self.engine.sas):
+                self.lighten()
             self.port.wait(self._idle_ms(), self.link.socket)
 
     def flush(self):
@@ -204,8 +227,6 @@ class Agent:
 
     def crashed(self, error):
         """Keep the reason, and begin anew after a while, in production."""
-        import sys
-
         with open(self.path + _CRASH_FILE, "w") as file:
             sys.print_exception(error, file)
         sys.print_exception(error)

@@ -13,6 +13,8 @@ from binascii import hexlify
 
 _SLOTS = ("a", "b")
 _TAG_BYTES = 16
+_SECRETS = (("network", "wifi_key"), ("certificate", "key"))  # and every peer's psk
+_DEVICE_KEY = "device_key"
 _PLAIN = "config.json"  # a bench's configuration, keys and all; it counts where no slot does
 
 
@@ -141,24 +143,45 @@ def open_store(path=""):
         return Store(files, files)
 
 
+def device_key(path=""):
+    """The private key that this board made, PKCS#8 in base64; None where it has none."""
+    found = _secrets_of(path).read(_DEVICE_KEY)
+    return found.decode() if found else None
+
+
+def keep_device_key(path, encoded):
+    """Keep a private key, as device_key() returns it."""
+    _secrets_of(path).write(_DEVICE_KEY, encoded.encode())
+
+
+def _secrets_of(path):
+    try:
+        return Nvs()
+    except ImportError:
+        return Files(path)
+
+
 def _parted(config):
     """(the configuration without its secrets, the secrets alone)."""
     public = dict(config, peer={})
     secrets = {"psk": {}}
     for name, peer in config["peer"].items():
         public["peer"][name] = kept = dict(peer)
-        secrets["psk"][name] = kept.pop("psk")
-    if "wifi_key" in config.get("network", ()):
-        public["network"] = kept = dict(config["network"])
-        secrets["wifi_key"] = kept.pop("wifi_key")
+        if "psk" in kept:
+            secrets["psk"][name] = kept.pop("psk")
+    for section, key in _SECRETS:
+        if key in config.get(section, ()):
+            public[section] = kept = dict(config[section])
+            secrets[key] = kept.pop(key)
     return public, secrets
 
 
 def _joined(config, secrets):
     for name, key in secrets["psk"].items():
         config["peer"][name]["psk"] = key
-    if "wifi_key" in secrets:
-        config["network"]["wifi_key"] = secrets["wifi_key"]
+    for section, key in _SECRETS:
+        if key in secrets:
+            config[section][key] = secrets[key]
     return config
 
 

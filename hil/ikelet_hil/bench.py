@@ -78,12 +78,14 @@ class Bench:
         suite: str = SUITE,
         *,
         device: dict[str, Any] | None = None,
+        certificate: dict[str, Any] | None = None,
         reuse: bool = False,
         **options: Any,
     ) -> None:
         """Both sides, ready to begin. `role` is the agent's; `agent`, `device` and `peer` override
-        settings of either, `options` go to the kind of peer. `reuse`: an agent that a test before
-        left with the same settings will do; its engines' counters go on."""
+        settings of either, None takes one away; `certificate` is the agent's section of this name,
+        `options` go to the kind of peer. `reuse`: an agent that a test before left with the same
+        settings will do; its engines' counters go on."""
         ours: dict[str, Any] = {
             "address": self.wire.agent_side[0],
             "port": self.wire.agent_side[1],
@@ -94,9 +96,12 @@ class Bench:
             "retransmit": "fast",
             "legacy": any(part in LEGACY for part in suite.split("-")),
         } | (agent or {})
+        ours = {key: value for key, value in ours.items() if value is not None}
         # A board at a port gets its next configuration at the prompt, where Ctrl-C must lead.
         own = {"name": "bench", "development": bool(self.board.url)} | (device or {})
         wanted = {"device": own, "peer": {"gw": ours}}
+        if certificate:
+            wanted["certificate"] = certificate
         running = self._standing.take(self.board, wanted if reuse else None)
         key, port = (running.key, running.port) if running else (self._evidence.psk(), free_port())
         theirs: dict[str, Any] = {
@@ -124,11 +129,11 @@ class Bench:
         self._before = self._counted()
 
     def _boot(self, wanted: dict[str, Any], key: str, port: int) -> Standing:
-        gateway = {"psk": key} | wanted["peer"]["gw"]
+        gateway = wanted["peer"]["gw"]
+        if gateway.get("auth") != "cert":
+            gateway = {"psk": key} | gateway
         network = {"bind": LOOPBACK, "port": port}
-        given = config.check(
-            {"device": wanted["device"], "network": network, "peer": {"gw": gateway}}
-        )
+        given = config.check(wanted | {"network": network, "peer": {"gw": gateway}})
         events: list[Event] = []
         agent = self._start(given, events.append, self._evidence.line)
         return Standing(wanted, agent, key, port, events)

@@ -16,12 +16,13 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from ikelet import psk, resources
+from ikelet import credentials, psk, resources
 from ikelet.errors import MisuseError
 
 Table = dict[str, Any]
 
-_SECTIONS = ("device", "network", "peer")
+_SECTIONS = ("device", "network", "certificate", "peer")
+_ANYWHERE = "any"  # the address, or the identity, of a peer that its certificate tells apart
 _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _TYPES = {
     str: "a text",
@@ -32,7 +33,6 @@ _TYPES = {
     dict: "a table",
 }
 _SAMPLES = {"ipv4": '"10.9.0.254"', "netmask": '"255.255.255.0"'}
-_LATER = {"cert": "certificates come with a later version"}
 
 
 class ConfigError(MisuseError):
@@ -92,11 +92,14 @@ def redacted(board: Table) -> Table:
     """A copy that may be shown: the keys are told of, not told."""
 
     def hidden(section: Table) -> Table:
-        secret = ("psk", "wifi_key")
+        secret = ("psk", "wifi_key", "key")
         return {key: "(set)" if key in secret else value for key, value in section.items()}
 
     peers = {name: hidden(peer) for name, peer in board["peer"].items()}
-    return {**board, "network": hidden(board["network"]), "peer": peers}
+    shown = {**board, "network": hidden(board["network"]), "peer": peers}
+    if "certificate" in board:
+        shown["certificate"] = hidden(board["certificate"])
+    return shown
 
 
 class _Checker:
@@ -114,11 +117,38 @@ class _Checker:
         for name in ("device", "network"):
             board[name] = self._section(raw.get(name, {}), name, schema()[name])
         board["peer"] = self._peers(raw.get("peer", {}))
+        if "certificate" in raw:
+            board["certificate"] = self._certificate(raw["certificate"])
         if not self.errors:
             self._check_together(board)
             for peer in board["peer"].values():
-                _fill_identities(peer, board["network"]["bind"])
+                if peer["auth"] == "psk":
+                    _fill_identities(peer, board["network"]["bind"])
         return board
+
+    def _certificate(self, given: object) -> Table:
+        """The section's files, read: what the board gets of them."""
+        table = schema()["certificate"]
+        host = {key: spec for key, spec in table.items() if spec.get("host")}
+        plain = {key: table[key] for key in ("crl_required",)}
+        ready = isinstance(given, dict) and "chain" in given  # as the board has it
+        filled = self._section(given, "certificate", table if ready else host | plain)
+        if ready or self.errors:
+            return filled
+        files = {key.removesuffix("_file"): filled.pop(key) for key in host if key in filled}
+        if ("pkcs12" in files) == ("certificate" in files):
+            self.errors.append(
+                "certificate needs either pkcs12_file, or certificate_file with key_file (without "
+                "it: the key that the board made, see `ikelet enroll`)"
+            )
+            return filled
+        where = credentials.Files(**{name: self.folder / path for name, path in files.items()})
+        try:
+            filled |= credentials.section(where)
+        except credentials.CredentialsError as error:
+            self.errors.append(f"certificate.{error}")
+        self.warnings += where.warnings
+        return filled
 
     def _section(self, given: object, path: str, keys: Table) -> Table:
         """The section's valid keys and its defaults; what is wrong goes to `errors`."""
@@ -159,10 +189,48 @@ class _Checker:
             self.errors.append(f"{path}: a peer's name is 1 to 32 letters, digits, - or _")
         before = len(self.errors)
         peer = self._section(given, path, schema()["peer"])
-        self._psk(given, peer, path)
+        if peer.get("auth") == "cert":
+            self._check_signed(given, peer, path)
+        else:
+            self._check_keyed(peer, path)
+            self._psk(given, peer, path)
         if len(self.errors) == before and not peer["legacy"]:
             self._refuse_legacy(peer, path)
         return peer
+
+    def _check_signed(self, given: Table, peer: Table, path: str) -> None:
+        for key in ("psk", "psk_file"):
+            if key in given:
+                self.errors.append(
+                    f'{path}.{key} is of no use with auth = "cert"; in Main Mode both sides have '
+                    f"the same pre-shared key, or both have certificates: take it out"
+                )
+        if "remote_id" not in given:
+            self.errors.append(
+                f"{path}.remote_id is missing; give the identity in the peer's certificate, such "
+                f'as "gw.example" or "C=DE, O=Example, CN=gw", or "any" for whoever has one'
+            )
+        if peer.get("address") == _ANYWHERE and peer.get("role") != "responder":
+            self.errors.append(
+                f'{path}.address is "any", and nobody can be called there; give an address, or '
+                f'role = "responder"'
+            )
+
+    def _check_keyed(self, peer: Table, path: str) -> None:
+        """Main Mode tells peers with a pre-shared key apart by their address alone."""
+        if peer.get("address") == _ANYWHERE:
+            self.errors.append(
+                f'{path}.address is "any"; with a pre-shared key the address chooses the key '
+                f'(RFC 2409, section 5.4): give it, or use certificates (auth = "cert")'
+            )
+        for key in ("local_id", "remote_id"):
+            value = peer.get(key)
+            if isinstance(value, str) and not _is_address(value):
+                self.errors.append(
+                    f"{path}.{key} is {_quoted(value)}, {_identity_kind(value)}; with a "
+                    f"pre-shared key Main Mode tells peers apart by their address alone (RFC "
+                    f'2409, section 5.4): use an IP address, or certificates (auth = "cert")'
+                )
 
     def _psk(self, given: Table, peer: Table, path: str) -> None:
         """The key from psk or psk_file into `peer`, if it is strong enough."""
@@ -221,6 +289,13 @@ class _Checker:
         bind = ip_address(board["network"]["bind"])
         seen: dict[str, str] = {}
         for name, peer in board["peer"].items():
+            if peer["auth"] == "cert" and "certificate" not in board:
+                self.errors.append(
+                    f'peer.{name}.auth is "cert"; add a section [certificate] with '
+                    f"certificate_file, key_file and ca_file"
+                )
+            if peer["address"] == _ANYWHERE:
+                continue
             address = ip_address(peer["address"])
             if address.version != bind.version:
                 self.errors.append(
@@ -262,13 +337,14 @@ def _fill_identities(peer: Table, bind: str) -> None:
 def _why_not(value: object, spec: Table) -> str | None:
     """What is wrong with `value`, as the end of a sentence that starts with its key."""
     kind: str = spec["type"]
-    expected = {"int": int, "bool": bool, "proposals": list}.get(kind, str)
+    lists = {"proposals": list, "certificates": list}
+    expected = {"int": int, "bool": bool, **lists}.get(kind, str)
     if type(value) is not expected:
         return f"is {_what(value)}; write {_TYPES[expected]}, such as {_sample(kind)}"
     match value:
         case int() if kind == "int" and not spec["min"] <= value <= spec["max"]:
             return f"is {value}; use a whole number from {spec['min']} to {spec['max']}"
-        case list():
+        case list() if kind == "proposals":
             return _why_not_proposals(value, spec)
         case str():
             return _why_not_text(value, kind, spec)
@@ -277,18 +353,14 @@ def _why_not(value: object, spec: Table) -> str | None:
 
 def _why_not_text(value: str, kind: str, spec: Table) -> str | None:
     if kind == "choice" and value not in spec["choices"]:
-        later = f" ({_LATER[value]})" if value in spec.get("later", ()) else ""
-        return f"is {_quoted(value)}{later}; use {_or(spec['choices'])}"
+        return f"is {_quoted(value)}; use {_or(spec['choices'])}"
     if kind == "name" and not (0 < len(value) <= spec["max"] and set(value) <= {*_NAME, "."}):
         return f"is {_quoted(value)}; use 1 to {spec['max']} letters, digits, - _ or ."
-    if kind == "address" and not _is_address(value):
+    anywhere = spec.get("any") and value == _ANYWHERE
+    if kind == "address" and not _is_address(value) and not anywhere:
         return f'is {_quoted(value)}; use an IPv4 or IPv6 address such as "10.9.0.1"'
-    if kind == "identity" and not _is_address(value):
-        return (
-            f"is {_quoted(value)}, {_identity_kind(value)}; with a pre-shared key Main Mode tells "
-            f"peers apart by their address alone (RFC 2409, section 5.4): use an IP address, or "
-            f'certificates (auth = "cert", {_LATER["cert"].split(" ", 1)[1]})'
-        )
+    if kind == "identity" and not 1 <= len(value) <= 255:
+        return f"has {len(value)} characters; use 1 to 255"
     if kind == "text" and not spec["min"] <= len(value.encode()) <= spec["max"]:
         return f"has {len(value.encode())} bytes; use {spec['min']} to {spec['max']}"
     if kind in ("ipv4", "netmask"):

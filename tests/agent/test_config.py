@@ -55,7 +55,7 @@ def test_each_wrong_value_is_named():
         ("port", True),
         ("port", "500"),
         ("role", "client"),
-        ("auth", "cert"),
+        ("auth", "rsa"),
         ("auth", []),
         ("local_id", "branch.example"),
         ("remote_id", "CN=hq"),

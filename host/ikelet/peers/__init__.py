@@ -11,6 +11,7 @@ from typing import Any
 
 from .base import (
     Address,
+    Credentials,
     Datagram,
     Peer,
     PeerConfig,
@@ -25,6 +26,7 @@ KINDS = ("builtin", "strongswan")
 __all__ = [
     "KINDS",
     "Address",
+    "Credentials",
     "Datagram",
     "Peer",
     "PeerConfig",

@@ -23,14 +23,28 @@ class PeerUnavailableError(PeerError):
     """Something this peer needs is not installed or not permitted here; says what."""
 
 
+@dataclass(frozen=True)
+class Credentials:
+    """What a peer authenticates with instead of a pre-shared key, all of it DER.
+
+    `key` is PKCS#8, `chain` the peer's certificate and those between it and a CA, `anchors` the
+    CAs that it believes, `crls` their lists.
+    """
+
+    key: bytes
+    chain: tuple[bytes, ...]
+    anchors: tuple[bytes, ...]
+    crls: tuple[bytes, ...] = ()
+
+
 @dataclass
 class PeerConfig:
     """Settings of a peer gateway, seen from the peer: `local` is the peer, `remote` the agent.
 
     `local` port 0 takes a free port, `remote` port 0 (or `remote` None) accepts any.
     `psk` is the key itself, as octets. `proposals` are spelled cipher-hash-group, for example
-    "aes256-sha256-modp2048", in order of preference. Identities are addresses; `remote_id`
-    None accepts any. `lifetime` is in seconds.
+    "aes256-sha256-modp2048", in order of preference. Identities are addresses, with `credentials`
+    any that strongSwan spells; `remote_id` None accepts any. `lifetime` is in seconds.
 
     `keylog` is a file that gets one `initiator-cookie,key` line per established SA, in the
     format of Wireshark's `ikev1_decryption_table`. `on_event` is called with every PeerEvent,
@@ -41,6 +55,7 @@ class PeerConfig:
     local: Address = ("127.0.0.1", 0)
     remote: Address | None = None
     psk: bytes = b""
+    credentials: Credentials | None = None
     local_id: str = "127.0.0.1"
     remote_id: str | None = None
     proposals: list[str] = field(default_factory=lambda: ["aes256-sha256-modp2048"])
@@ -52,7 +67,7 @@ class PeerConfig:
     def __post_init__(self) -> None:
         if self.role not in ("initiator", "responder"):
             raise PeerError(f'role is "{self.role}"; it must be "initiator" or "responder"')
-        if not self.psk:
+        if not self.psk and not self.credentials:
             raise PeerError("psk is empty; a peer needs a pre-shared key")
         if not self.proposals:
             raise PeerError("proposals is empty; name at least one, as aes256-sha256-modp2048")

@@ -28,7 +28,8 @@ CHARON_PATHS = (
 _PACKAGES = "strongswan-charon strongswan-swanctl libstrongswan-standard-plugins"
 # Only what phase 1 needs: a charon with all of Debian's plugins takes longer to start.
 _PLUGINS = (
-    "random nonce aes des sha1 sha2 md5 hmac kdf gmp openssl kernel-netlink socket-default vici"
+    "random nonce aes des sha1 sha2 md5 hmac kdf gmp openssl kernel-netlink socket-default vici "
+    "pem pkcs1 pkcs8 pubkey x509 revocation constraints"
 )
 _LAUNCHER = Path(__file__).with_name("charon_launcher.py")
 _STOP_TIMEOUT = 5.0

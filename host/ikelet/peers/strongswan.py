@@ -12,6 +12,7 @@ import os
 import select
 import socket
 import time
+from typing import Any
 
 from .base import Address, Datagram, PeerConfig, PeerError, PeerEvent, PeerResult
 from .charon import CharonProcess
@@ -127,11 +128,16 @@ class StrongswanPeer(ThreadedPeer):
 
     def _configure(self) -> None:
         config = self.config
-        self._call("load-shared", {"id": _NAME, "type": "IKE", "data": config.psk, "owners": []})
+        self._load_secrets()
         if self._netns is None:
             local, remote = _INSIDE, self._charon.relay.getsockname()
         else:
             local, remote = config.local, config.remote or ("%any", 0)
+        ours: dict[str, Any] = {"auth": "psk", "id": config.local_id}
+        theirs: dict[str, Any] = {"auth": "psk", "id": config.remote_id or "%any"}
+        if config.credentials:
+            ours |= {"auth": "pubkey", "certs": [config.credentials.chain[0]]}
+            theirs["auth"] = "pubkey"
         connection = {
             "version": "1",
             "local_addrs": [local[0]],
@@ -142,10 +148,24 @@ class StrongswanPeer(ThreadedPeer):
             "rekey_time": f"{config.lifetime}s",
             "over_time": "0s",
             "rand_time": "0s",
-            "local": {"auth": "psk", "id": config.local_id},
-            "remote": {"auth": "psk", "id": config.remote_id or "%any"},
+            "local": ours,
+            "remote": theirs,
         }
         self._call("load-conn", {_NAME: connection})
+
+    def _load_secrets(self) -> None:
+        credentials = self.config.credentials
+        if not credentials:
+            shared = {"id": _NAME, "type": "IKE", "data": self.config.psk, "owners": []}
+            self._call("load-shared", shared)
+            return
+        self._call("load-key", {"type": "any", "data": credentials.key})
+        for certificate in credentials.chain:
+            self._call("load-cert", {"type": "X509", "flag": "NONE", "data": certificate})
+        for certificate in credentials.anchors:
+            self._call("load-cert", {"type": "X509", "flag": "CA", "data": certificate})
+        for crl in credentials.crls:
+            self._call("load-cert", {"type": "X509_CRL", "flag": "NONE", "data": crl})
 
     # -- thread -----------------------------------------------------------------------------
 

@@ -1,0 +1,67 @@
+"""From the configured certificates to what the exchanges work with. Unloaded after boot.
+
+The device's own key comes with the configuration, or was made on the board (`ikelet enroll`).
+"""
+
+import gc
+from binascii import a2b_base64
+
+import pki
+from agent.wall import Wall
+from ike import certs
+
+
+class CertificateError(Exception):
+    """The device's certificates cannot be used; the text says which key and why."""
+
+
+def load(agent):
+    """Credentials (ike.certs) of a checked configuration, which keeps nothing of them."""
+    given = agent.config["certificate"]
+    encoded = given.pop("key", None) or _made_here(agent.path)
+    # What stays comes before the modules that go: so it lies below the hole that they leave.
+    try:
+        chain, anchors, crls = [_decoded(given.pop(name)) for name in ("chain", "ca", "crl")]
+        der = bytearray(a2b_base64(encoded))
+        gc.collect()
+        from pki import private
+
+        key = private.read(der)
+        der[:] = bytes(len(der))
+        agent.wall = Wall(agent.clock, given.get("time", 0), agent.config["network"].get("ntp"))
+        credentials = certs.Credentials(
+            key, chain, anchors, crls, agent.wall.now, given["crl_required"]
+        )
+    except pki.Refused as refused:
+        raise CertificateError("certificate: " + refused.code)
+    gc.collect()
+    return credentials
+
+
+def _decoded(texts):
+    found = []
+    while texts:
+        found.append(a2b_base64(texts.pop(0)))
+        gc.collect()
+    return found
+
+
+def _made_here(path):
+    from agent import store
+
+    encoded = store.device_key(path)
+    if encoded is None:
+        raise CertificateError("certificate.key: missing, and the board has made none")
+    return encoded
+
+
+def complete(values, credentials):
+    """Put the credentials and the identities, in their IKE form, into a peer's values."""
+    values["credentials"] = credentials
+    values["psk"] = None
+    local, remote = values.get("local_id"), values["remote_id"]
+    try:
+        values["local_id"] = certs.identity(local or credentials.subject)
+        values["remote_id"] = None if remote == "any" else certs.identity(remote)
+    except ValueError as error:
+        raise CertificateError("identity: %s" % error)
