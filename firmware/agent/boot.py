@@ -75,10 +75,31 @@ def boot(agent, path):
     agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict)
 
 
-def _plain(path):
-    """The file config.json of a board that was not provisioned."""
+def load(path):
+    """The checked configuration: what was provisioned, else the file config.json."""
+    from agent import config
+
+    try:
+        checked = config.checked(_read(path), path + "agent/schema.json")
+    except config.ConfigError as error:
+        raise Fatal("bad-configuration", str(error))
+    for values in checked["peer"].values():
+        if "psk" in values:
+            values["psk"] = config.psk_bytes(values["psk"])
+    return checked
+
+
+def _read(path):
     import json
 
+    from agent import store
+
+    try:
+        return store.open_store(path).load()
+    except store.Lost:
+        raise Fatal("provisioning-lost", "provisioning lost: the keys are gone from NVS")
+    except store.Empty:
+        pass
     try:
         with open(path + "config.json") as file:
             return json.load(file)
@@ -88,40 +109,16 @@ def _plain(path):
         raise Fatal("bad-configuration", "config.json: not JSON")
 
 
-def load(path):
-    """The checked configuration: what was provisioned, else the file config.json."""
-    from agent import config, store
-
-    try:
-        found = store.open_store(path).load()
-    except store.Lost:
-        raise Fatal("provisioning-lost", "provisioning lost: the keys are gone from NVS")
-    except store.Empty:
-        found = _plain(path)
-    try:
-        checked = config.checked(found, path + "agent/schema.json")
-    except config.ConfigError as error:
-        raise Fatal("bad-configuration", str(error))
-    for values in checked["peer"].values():
-        if "psk" in values:
-            values["psk"] = config.psk_bytes(values["psk"])
-    return checked
-
-
 def load_machine_code(path):
     """Compile what the board's own compiler makes, where the configuration has a use for it: that
     takes much memory for a moment, and what comes of it stays.
     """
-    from agent import store
-
     try:
-        found = store.open_store(path).load()
-    except (store.Lost, store.Empty):
-        found = _plain(path)
-    text = str(found.get("peer"))
-    del found
-    gc.collect()
+        text = str(_read(path).get("peer"))
+    except Fatal:
+        return  # load() will say it
     if "ecp" in text or "curve25519" in text or "cert" in text:
+        gc.collect()
         import hal
         from hal import machine
 

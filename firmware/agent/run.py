@@ -11,7 +11,6 @@ from agent.console import Console
 _MAX_WAIT_MS = 1000
 _BURST = 8  # datagrams taken before the others get their turn; lwIP queues 6
 _MAX_STARVED = 100  # turns in a row without memory
-_PACKAGES = ("agent", "hal", "ike", "pki")
 _CRASH_FILE = "crash.txt"
 
 
@@ -65,7 +64,6 @@ class Agent:
         self.last_crash = self._last_crash()
         self._watchdog = None
         self.upkeep = None  # where the agent initiates by itself
-        self._resident = set()  # the modules that stay
         self.console = Console(port.write_serial, methods.methods(self))
 
     # --- boot -----------------------------------------------------------------------------------
@@ -80,7 +78,6 @@ class Agent:
         except boot.Fatal as fatal:
             self.fatal = fatal.args
         boot.unload("agent.config", "agent.store", "agent.net", "hal.selftest", "agent.boot")
-        self._resident = set(sys.modules)
         if self.fatal:
             code, reason = self.fatal
             self.event({"event": "fatal", "code": code, "reason": reason})
@@ -109,17 +106,16 @@ class Agent:
         )
 
     def lighten(self):
-        """Unload the modules that only an exchange needed: curves, certificates, rare cases."""
-        if len(sys.modules) == len(self._resident):
+        """Unload the modules that only an exchange with certificates or curves needs."""
+        if "pki.der" not in sys.modules and "hal.curves" not in sys.modules:
             return
-        for name in [name for name in sys.modules if name not in self._resident]:
-            package, _, module = name.rpartition(".")
-            if package in _PACKAGES and name != "hal.limbs":  # machine code is never freed
-                del sys.modules[name]
-                if hasattr(sys.modules[package], module):
-                    delattr(sys.modules[package], module)
+        import hal
+
+        for name in [name for name in sys.modules if name.startswith("pki.")]:
+            del sys.modules[name]
+            delattr(sys.modules["pki"], name[4:])
+        hal.unload()
         gc.collect()
-        self._resident = set(sys.modules)
 
     def prove(self, op, what, every=True):
         """Run the known answers of an operation: of every engine, or until one has passed. The

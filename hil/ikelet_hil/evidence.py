@@ -88,7 +88,11 @@ class Evidence(NoEvidence):
         if bench not in self._benches:
             self._benches.append(bench)
         for peer in agent.config.peers.values():
-            self._canary.watch(peer["psk"])
+            if "psk" in peer:
+                self._canary.watch(peer["psk"])
+        own = agent.config.board.get("certificate")
+        if own:
+            self._canary.watch("0s" + own["key"])
         self._heaps.append(HeapCheck(agent))
         self.facts = facts(agent)
         self.timeline.add("harness", f"{agent.board.name} runs the agent", **self.facts)
