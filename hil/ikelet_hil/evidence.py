@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ikelet import boards, build, config, psk
+from ikelet import boards, build, config, credentials, psk
 from ikelet.boards import Board
 from ikelet.console import decode
 from ikelet_hil import capture
@@ -92,7 +92,7 @@ class Evidence(NoEvidence):
                 self._canary.watch(peer["psk"])
         own = agent.config.board.get("certificate")
         if own:
-            self._canary.watch("0s" + own["key"])
+            self._canary.watch("0x" + credentials.secret_part(own["key"]).hex())
         self._heaps.append(HeapCheck(agent))
         self.facts = facts(agent)
         self.timeline.add("harness", f"{agent.board.name} runs the agent", **self.facts)

@@ -20,6 +20,9 @@ Heap = dict[str, Any]
 TEXTS = 512  # of the last failure, and what the ports' own buffers grow by
 REASON = 128  # every reason of a drop, counted from its first time on
 KEY_PAIR = 3  # times the octets of the group: made ahead when idle, perhaps not at boot
+# What curves and certificates leave behind when their modules are unloaded: MicroPython keeps the
+# names in them for ever, once; and the counters of what only they ask of the engines.
+NAMES = 14336
 FIRST = 192  # every first message it remembers, besides the message itself ...
 FIRSTS = 16  # ... of which it keeps so many, ...
 FIRSTS_BYTES = 4096  # ... and of their octets so many
@@ -97,7 +100,9 @@ def allowance(peers: dict[str, Any], reasons: int, firsts: set[bytes]) -> int:
     proposals = " ".join(name for peer in peers.values() for name in peer["proposals"])
     group = max((int(bits) // 8 for bits in re.findall(r"modp(\d+)", proposals)), default=0)
     remembered = FIRST * min(FIRSTS, len(firsts)) + min(FIRSTS_BYTES, sum(map(len, firsts)))
-    return TEXTS + KEY_PAIR * group + REASON * max(0, reasons) + remembered
+    signed = any(peer["auth"] == "cert" for peer in peers.values())
+    names = NAMES if signed or re.search("ecp|curve", proposals) else 0
+    return TEXTS + names + KEY_PAIR * group + REASON * max(0, reasons) + remembered
 
 
 def leaked(first: Heap, last: Heap, allowed: int) -> str:

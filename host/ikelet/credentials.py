@@ -69,6 +69,18 @@ def section(files: Files) -> dict[str, Any]:
     return found
 
 
+def secret_part(key: str) -> bytes:
+    """Of a key in the board's spelling, the octets that stand in no certificate."""
+    private = load_der_private_key(base64.b64decode(key), None)
+    if isinstance(private, rsa.RSAPrivateKey):
+        number = private.private_numbers().p
+    elif isinstance(private, ec.EllipticCurvePrivateKey):
+        number = private.private_numbers().private_value
+    else:
+        raise CredentialsError("key is neither RSA nor EC")
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
 def _parts(files: Files) -> tuple[Any, list[x509.Certificate], list[x509.Certificate]]:
     """(private key or None, chain, CAs)."""
     anchors = _certificates(files.ca, "ca_file") if files.ca else []
