@@ -100,7 +100,7 @@ def allowance(peers: dict[str, Any], reasons: int, firsts: set[bytes]) -> int:
     proposals = " ".join(name for peer in peers.values() for name in peer["proposals"])
     group = max((int(bits) // 8 for bits in re.findall(r"modp(\d+)", proposals)), default=0)
     remembered = FIRST * min(FIRSTS, len(firsts)) + min(FIRSTS_BYTES, sum(map(len, firsts)))
-    signed = any(peer["auth"] == "cert" for peer in peers.values())
+    signed = any(peer.get("auth") == "cert" for peer in peers.values())
     names = NAMES if signed or re.search("ecp|curve", proposals) else 0
     return TEXTS + names + KEY_PAIR * group + REASON * max(0, reasons) + remembered
 
