@@ -76,7 +76,7 @@ class Harness:
 
     def command(self, *arguments: str) -> list[str]:
         line = [sys.executable, "-m", "pytest", "-p", "reporting", "--tb=short", "-rA"]
-        return [*line, "-o", "faulthandler_timeout=100", *arguments]
+        return [*line, "-o", "faulthandler_timeout=280", *arguments]
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -89,7 +89,7 @@ class Harness:
             text=True,
         )
 
-    def finish(self, process: "subprocess.Popen[str]", timeout: float = 110) -> Outcome:
+    def finish(self, process: "subprocess.Popen[str]", timeout: float = 300) -> Outcome:
         try:
             said, _ = process.communicate(timeout=timeout)
         except BaseException:
@@ -107,7 +107,7 @@ class Harness:
                 tests[report["id"]] = report["outcome"]
         return Outcome(process.returncode, said, tests, reports)
 
-    def run(self, *arguments: str, timeout: float = 110) -> Outcome:
+    def run(self, *arguments: str, timeout: float = 300) -> Outcome:
         return self.finish(self.start(*arguments), timeout)
 
 

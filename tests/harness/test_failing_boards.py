@@ -5,6 +5,7 @@ import pytest
 from ikelet import boards, build
 from ikelet_hil.capabilities import require
 
+pytestmark = pytest.mark.timeout(400)  # runs of pytest within, on a machine that is busy
 BREAKING = """
 @pytest.mark.parametrize("number", range(3))
 def test_number(agent, number):

@@ -2,6 +2,8 @@
 
 import datetime
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from ikelet_hil import quarantine, targets
 from ikelet_hil.capabilities import require
 from ikelet_hil.quarantine import Quarantine, QuarantineError
 
+pytestmark = pytest.mark.timeout(400)  # runs of pytest within, on a machine that is busy
 SIMPLE = """
 @pytest.mark.parametrize("word", ["one", "two", "three"])
 def test_word(board, word):
@@ -105,6 +108,23 @@ def test_number(board, number):
     assert "2 workers" in outcome.said
     assert sorted(outcome.tests.values()) == ["passed"] * 6, outcome.said
     assert re.search(r"unix +PASSED +test_suite.py::test_number\[unix-2\].*\(3/3\)", outcome.said)
+
+
+def test_the_command(harness):
+    """`ikelet hil` hands everything to pytest, and finds the suites and the boards itself."""
+    harness.suite(SIMPLE)
+
+    def hil(*arguments: str) -> str:
+        line = [sys.executable, "-m", "ikelet", "hil", "--collect-only", "-q", *arguments]
+        done = subprocess.run(
+            line, cwd=harness.folder, env=harness.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert ids(hil("test_suite.py", "--board", "unix", "-k", "two")) == ["test_word[unix-two]"]
+    assert "test_alone[unix]" in ids(hil("test_suite.py"))
+    assert "hil/test_psk.py::test_suite[unix-" in hil("--board", "unix", "-k", "test_suite")
 
 
 # -- quarantine -----------------------------------------------------------------------------------
