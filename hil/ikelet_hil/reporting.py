@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import subprocess
+import zlib
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,7 +204,7 @@ def _folder(base: Path, test: str) -> Path:
     words = f"{Path(module).stem}.{name}.{parameters.rstrip(']')}".strip(".")
     plain = _plain(words)
     if len(plain) > _NAME_LENGTH:
-        plain = f"{plain[:_NAME_LENGTH]}~{abs(hash(words)) % 0xFFFF:04x}"
+        plain = f"{plain[:_NAME_LENGTH]}~{zlib.crc32(words.encode()):08x}"
     attempt = 1
     folder = base / plain
     while folder.exists():
