@@ -7,6 +7,16 @@ and the ECP curves have no points of small order: being on the curve is all ther
 from hal import HalError, PublicKeyError, curves
 
 _MASK = 16  # random bytes that the coordinates are multiplied by
+_ORDER_8 = (
+    (
+        b"\xe0\xeb\x7a\x7c\x3b\x41\xb8\xae\x16\x56\xe3\xfa\xf1\x9f\xc4\x6a"
+        b"\xda\x09\x8d\xeb\x9c\x32\xb1\xfd\x86\x62\x05\x16\x5f\x49\xb8\x00"
+    ),
+    (
+        b"\x5f\x9c\x95\xbc\xa3\x50\x8c\x24\xb1\xd0\xb1\x55\x9c\x83\xef\x5b"
+        b"\x04\x44\x5c\xc4\x58\x1c\x8e\x86\xd8\x22\x4e\xdd\xd0\x9f\x11\x57"
+    ),
+)
 
 
 def pair(hal, curve):
@@ -38,11 +48,17 @@ def shared(hal, curve, private, peer):
 
 
 def check(curve, peer):
-    """PublicKeyError "length" or "off-curve" unless this is a public value of the curve."""
+    """PublicKeyError unless this is a public value of the curve that gives a secret."""
     if curve == "curve25519":
         if len(peer) != 32:
             raise PublicKeyError("length")
-        return  # every 32 bytes are (RFC 7748 section 5)
+        # All 32 bytes are one (RFC 7748 section 5), those of a small order give zero (section 7):
+        # u of 0, 1, -1, and the two of order 8, in every spelling.
+        p = (1 << 255) - 19
+        u = (int.from_bytes(peer, "little") & (1 << 255) - 1) % p
+        if u in (0, 1, p - 1) or u.to_bytes(32, "little") in _ORDER_8:
+            raise PublicKeyError("zero-secret")
+        return
     size, prime, b, _, _, _ = curves.weierstrass(curve)
     if len(peer) != 2 * size:
         raise PublicKeyError("length")

@@ -5,7 +5,7 @@ drive it, `take_datagrams()`, `take_events()` and `deadline()` say what came of 
 milliseconds that never run backwards.
 """
 
-from hal import HalError
+from hal import HalError, PublicKeyError
 from ike import groups, informational, rivals, wire
 from ike import registry as R
 from ike.exchange import Drops, Refused
@@ -211,7 +211,7 @@ class Engine:
             if sa.wants_derive(now):
                 try:
                     sa.derive_late()
-                except (HalError, MemoryError) as error:
+                except (HalError, MemoryError, PublicKeyError) as error:
                     sa.fail("no-crypto-engine", "the shared secret cannot be made: %r" % error)
                 return True
         return False

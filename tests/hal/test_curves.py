@@ -175,6 +175,22 @@ def test_points_of_small_order_are_refused():
         assert refused("curve25519", unhexlify(u)) == "zero-secret"
 
 
+def test_points_of_small_order_are_known_before_anything_is_made_of_them():
+    private = bytes(range(32))
+    for u in SMALL_ORDER:
+        for top in (0, 0x80):
+            public = bytearray(unhexlify(u))
+            public[31] |= top
+            try:
+                HAL.ec_check("curve25519", public)
+                raise AssertionError(u)
+            except PublicKeyError as error:
+                assert error.code == "zero-secret"
+            # It is no mistake to refuse them: this is what they give.
+            assert not any(HAL._run("ec", "curve25519", "curve25519", private, public, bytes(16)))
+    HAL.ec_check("curve25519", unhexlify(RFC_7748[0][1]))
+
+
 def test_points_off_the_curve_are_refused():
     for curve, vectors in RFC_5903.items():
         good = unhexlify(vectors[1])
