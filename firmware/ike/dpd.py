@@ -55,12 +55,14 @@ class Dpd:
             if not self._tries or sequence != self._sequence:
                 raise Drop("unexpected-dpd-ack")
             self.heard(now)
+            sa.follow()
             return
         if sequence != self._theirs:
             if self._theirs is not None and not 0 < sequence - self._theirs < 0x10000:
                 raise Drop("old-dpd")
             self._theirs = sequence
             self._asked = 0
+            sa.follow()
         self._asked += 1
         if self._asked > _MAX_ASKED:
             raise Drop("old-dpd")

@@ -30,12 +30,14 @@ class Engine:
     `strict=False`: see wire.offer.
     """
 
-    def __init__(self, hal, peers, local, clock, strict=True):
+    def __init__(self, hal, peers, local, clock, strict=True, natt_port=0):
         self.hal = hal
         self.peers = peers
         self.local = local
         self.clock = clock
         self.strict = strict
+        self.natt_port = natt_port  # our port for messages with a non-ESP marker; 0: none
+        self.came = None  # the path of the message in hand
         self.drops = Drops()
         self.sas = []
         self.last_failure = {}  # peer name: (code, reason)
@@ -65,6 +67,9 @@ class Engine:
     def begin(self, peer, now):
         """Send message 1 to a peer."""
         path = self.local + (peer.address, peer.port)
+        sa = self.find(peer.name)
+        if sa and sa.natt:
+            path = sa.path  # through the mapping that is there
         sa = Sa(self, peer, path, True, self.cookie(path, now), wire.ZERO_COOKIE, now)
         self.sas.append(sa)
         sa.initiate()
@@ -97,7 +102,12 @@ class Engine:
         `path`: (local address, local port, remote address, remote port).
         """
         lines = ()
+        self.came = path
         try:
+            if path[1] == self.natt_port:
+                datagram = self._without_marker(datagram)
+                if datagram is None:
+                    return
             header = wire.Header(datagram, self.strict)
             lines = self._lines(header, path)
             if header.first == R.FRAGMENT:
@@ -121,16 +131,31 @@ class Engine:
     def _lines(self, header, path):
         """The lines of the exchange, or the SA, that a message's cookies and path name."""
         found = []
+        elsewhere = False
         for sa in self.sas:
             if sa.cky_i != header.cky_i:
                 continue
             # An initiator that waits for message 2 does not know CKY-R yet.
             waiting = sa.state == "MAIN_I1" and header.cky_r != wire.ZERO_COOKIE
             if sa.cky_r == header.cky_r or waiting:
-                if sa.path[2:] != path[2:]:
-                    raise Drop("wrong-path")
-                found.append(sa)
+                if sa.path[2:] == path[2:] or (sa.natt and path[1] == self.natt_port):
+                    found.append(sa)
+                else:
+                    elsewhere = True
+        if elsewhere and not found:
+            raise Drop("wrong-path")
         return found
+
+    def _without_marker(self, datagram):
+        """A message on the port that IKE shares with ESP; None for a keepalive (RFC 3948)."""
+        from ike import natt
+
+        if datagram == natt.KEEPALIVE:
+            self.drops.count("nat-keepalive")
+            return None
+        if datagram[:4] != natt.MARKER:
+            raise Drop("no-marker")
+        return datagram[4:]
 
     def _reassembled(self, lines, header, datagram):
         if not lines:
@@ -275,6 +300,12 @@ class Engine:
             self.send(sa.path, part)
 
     def send(self, path, datagram):
+        """Queue a message; with the non-ESP marker where IKE shares the port with ESP."""
+        if path[1] == self.natt_port:
+            datagram = bytes(4) + datagram
+        self.send_bare(path, datagram)
+
+    def send_bare(self, path, datagram):
         self._out.append((path, datagram))
 
     def quietly(self, function, *arguments):

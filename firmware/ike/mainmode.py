@@ -37,8 +37,8 @@ TRANSITIONS = {
 PAYLOADS = {
     1: ((R.SA,), (R.VID, R.CERTREQ, R.N)),
     2: ((R.SA,), (R.VID, R.CERTREQ, R.N)),
-    3: ((R.KE, R.NONCE), (R.VID, R.CERTREQ, R.N)),
-    4: ((R.KE, R.NONCE), (R.VID, R.CERTREQ, R.N)),
+    3: ((R.KE, R.NONCE), (R.NAT_D, R.VID, R.CERTREQ, R.N)),
+    4: ((R.KE, R.NONCE), (R.NAT_D, R.VID, R.CERTREQ, R.N)),
     5: ((R.ID, R.HASH), (R.VID, R.N)),
     6: ((R.ID, R.HASH), (R.VID, R.N)),
 }
@@ -111,6 +111,8 @@ class Sa:
         self.first_contact = False  # whether the peer says that he has no other SA with us
         self.renew_at = None  # when to begin the next phase 1
         self.dpd = None
+        self.natt = None  # what is behind a NAT: "us", "peer"; None: nobody looked
+        self.keepalive_at = None
         self.first = None  # as responder: what message 1 is remembered by, see ike/halfopen.py
         self._forget_exchange()
         for name in _ALL_SECRETS:
@@ -187,8 +189,13 @@ class Sa:
             self.iv = last
             notifies = [bytes(body[6:8]) for kind, body, _ in found if kind == R.N]
             self.first_contact = _FIRST_CONTACT in notifies
+            self.follow()
         if spare:
             rivals.share(self, spare)
+            if number > 2 and self._both("natt"):
+                from ike import natt
+
+                natt.detect(self, found)
         self.replay.accept(digest)
         self.hint = ""
         names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
@@ -200,6 +207,15 @@ class Sa:
             return
         if following == "ESTABLISHED":
             self._established(now)
+
+    def follow(self):
+        """The peer is where this message came from, fresh and authenticated: a NAT between us may
+        have forgotten its mapping."""
+        if self.natt:
+            self.path = self.engine.came
+
+    def _both(self, capability):
+        return capability in self.capable and capability in self.peer.capable
 
     def _learn(self, found):
         """Take note of the vendor IDs that we know, all others mean nothing; and of whether the
@@ -313,6 +329,10 @@ class Sa:
                 self.engine.renew(self, now)
             if self.dpd:
                 self.dpd.tick(now)
+            if self.natt and (self.keepalive_at is None or now >= self.keepalive_at):
+                from ike import natt
+
+                natt.keep_alive(self, now)
 
     def cookies(self):
         """{"initiator", "responder"}: the cookies in hex."""
@@ -324,7 +344,7 @@ class Sa:
     def deadline(self):
         """The time of the next tick that matters, or None."""
         due = self.retransmitter.due
-        times = [self.expires if due is None else due, self.renew_at]
+        times = [self.expires if due is None else due, self.renew_at, self.keepalive_at]
         if self.dpd:
             times.append(self.dpd.due)
         if self.derive_at and self._is_underived():
@@ -468,6 +488,11 @@ class Sa:
                 for name in self.peer.capable
                 if self.initiator or name in self.capable
             ]
+        # Message 4 tells where 3 did: it must not be longer.
+        elif number < 5 and self._both("natt") and (self.initiator or self.natt is not None):
+            from ike import natt
+
+            bodies = bodies + natt.payloads(self)
         content = wire.chain(bodies, self._block() if number > 4 else 1)
         if number > 4:
             content, self.iv = keys.crypt(

@@ -68,6 +68,8 @@ class Peer:
         retransmit="strongswan",
         credentials=None,
         dpd=0,
+        natt=False,
+        natt_port=4500,
     ):
         self.name = name
         self.address = address
@@ -76,9 +78,10 @@ class Peer:
         self.auth = "cert" if credentials else "psk"
         self.method = credentials.method if credentials else R.AUTH_PSK
         # What our vendor IDs announce, by registry.VENDOR_IDS.
-        announced = (("fragmentation", credentials), ("dpd", dpd))
+        announced = (("fragmentation", credentials), ("dpd", dpd), ("natt", natt))
         self.capable = tuple([name for name, wanted in announced if wanted])
         self.dpd = dpd
+        self.natt_port = natt_port
         self.psk = psk
         self.credentials = credentials
         self.legacy = legacy

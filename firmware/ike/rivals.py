@@ -99,7 +99,6 @@ def others(line):
         if sa is not line
         and sa.cky_i == line.cky_i
         and sa.initiator == line.initiator
-        and sa.path[2:] == line.path[2:]
         and sa.state != "ESTABLISHED"
         and (line.initiator or sa.cky_r == line.cky_r)
     ]
