@@ -45,6 +45,8 @@ def boot(agent, path):
 
     agent.hal = hal.select(agent.board, agent.event)
     network = agent.config["network"]
+    if agent.board.get("link") == "uart":
+        network["natt_port"] = 0  # the relay has one socket
     settings = dict(network)
     if "wifi_key" in network:
         network["wifi_key"] = "(set)"
@@ -72,7 +74,8 @@ def boot(agent, path):
         raise Fatal("bad-configuration", "certificate.key: not the key of the certificate")
     hal.unload()
     strict = agent.config["device"]["strict"]
-    agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict)
+    natt_port = network["natt_port"]
+    agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict, natt_port)
 
 
 def load(path):
@@ -153,6 +156,7 @@ def make_peer(name, given, config, complete=None):
     from ike.policy import Peer, PolicyError
 
     values = dict(given, strict=config["device"]["strict"])
+    values["natt"] = config["network"]["natt_port"] > 0
     if "psk" in given:
         given["psk"] = "(set)"
     if values.pop("auth") == "cert":
@@ -178,12 +182,17 @@ def open_link(agent):
         from agent import link_uart
 
         return link_uart.Link(network["bind"], network["port"], agent.console)
-    from agent import link_udp
-
+    natt_port = network["natt_port"]
     try:
+        if natt_port:
+            from agent import link_natt
+
+            return link_natt.Link(network["bind"], network["port"], natt_port)
+        from agent import link_udp
+
         return link_udp.Link(network["bind"], network["port"])
     except OSError as error:
-        raise Fatal(*_network_reason(error, network["bind"], network["port"]))
+        raise Fatal(*_network_reason(error, network["bind"], natt_port or network["port"]))
 
 
 def wanted(peers):

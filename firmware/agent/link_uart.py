@@ -15,7 +15,7 @@ _MAX_DATAGRAM = 2049
 class Link:
     """The relay's board side. `local` is the (address, port) that the host's socket has."""
 
-    socket = None
+    sockets = ()
 
     def __init__(self, address, port, console):
         self.local = (address, port)

@@ -24,6 +24,7 @@ class Link:
         self._addresses = {}
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
+        self.sockets = [self.socket]
         self._bind()
 
     def _bind(self):

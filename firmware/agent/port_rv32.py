@@ -31,6 +31,6 @@ def read_serial():
     return _view[:count]
 
 
-def wait(ms, _socket=None):
+def wait(ms, _sockets=()):
     """Sleep until the serial line has something, at most `ms`."""
     virt.wait(ms)

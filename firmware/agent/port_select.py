@@ -1,6 +1,6 @@
 """What the agent asks of a port, on MicroPython's unix port and on the ESP32 family.
 
-A port has ticks_ms(), read_serial(), write_serial(data), wait(ms, socket), take_serial() and
+A port has ticks_ms(), read_serial(), write_serial(data), wait(ms, sockets), take_serial() and
 reset(). Here the serial line is the interpreter's standard input and output.
 """
 
@@ -38,11 +38,12 @@ def write_serial(data):
     sys.stdout.buffer.write(data)
 
 
-def wait(ms, socket=None):
-    """Wait until the serial line or `socket` has something, at most `ms`."""
-    if socket is not None and socket not in _watched:
-        _watched.append(socket)
-        _poll.register(socket, select.POLLIN)
+def wait(ms, sockets=()):
+    """Wait until the serial line or one of the sockets has something, at most `ms`."""
+    for socket in sockets:
+        if socket not in _watched:
+            _watched.append(socket)
+            _poll.register(socket, select.POLLIN)
     _poll.poll(ms)
 
 

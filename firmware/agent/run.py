@@ -190,7 +190,7 @@ class Agent:
         if idle and not self.engine.prepare():
             if all(sa.state == "ESTABLISHED" for sa in self.engine.sas):
                 self.lighten()
-            self.port.wait(self._idle_ms(), self.link.socket)
+            self.port.wait(self._idle_ms(), self.link.sockets)
 
     def flush(self):
         """Send and tell what the engine has for the network and for the host."""

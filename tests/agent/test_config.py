@@ -31,7 +31,7 @@ def test_defaults_are_filled_in():
     assert config.check(_config(), schema) == []
     full = config.complete(_config(), schema)
     peer = full["peer"]["hq"]
-    assert full["network"] == {"bind": "10.9.0.2", "port": 500}
+    assert full["network"] == {"bind": "10.9.0.2", "port": 500, "natt_port": 0}
     assert (peer["local_id"], peer["remote_id"]) == ("10.9.0.2", "10.9.0.1")
     assert peer["proposals"][0] == "aes256-sha256-modp2048"
     assert (peer["lifetime"], peer["role"], peer["auth"]) == (28800, "initiator", "psk")

@@ -136,3 +136,40 @@ def test_sender_addresses():
     assert link_udp._decode(("10.0.0.1", 500)) == ("10.0.0.1", 500)
     raw = b"\x02\x00\x01\xf4\x0a\x00\x00\x01" + bytes(8)
     assert link_udp._decode(raw) == ("10.0.0.1", 500)
+
+
+def test_two_sockets_as_one_link():
+    """IKE's port and the one it shares with ESP: the path's local port says which."""
+    from agent import link_natt
+
+    ike, shared = FakeSocket(), FakeSocket()
+    opened = [ike, shared]
+
+    class Module:
+        AF_INET = SOCK_DGRAM = 2
+
+        def socket(self, *_):
+            return opened.pop(0)
+
+    module = Module()
+    module.getaddrinfo = ike.getaddrinfo
+    link_udp.socket = module
+    link = link_natt.Link("10.9.0.2", 500, 4500)
+    assert link.local == ("10.9.0.2", 500) and len(link.sockets) == 2
+    assert link.receive() is None
+    for _ in range(3):
+        ike.queue.append(b"ike")
+        shared.queue.append(b"shared")
+    found = drain(link)
+    assert sorted([(datagram, path[1]) for datagram, path in found]) == sorted(
+        [(b"ike", 500), (b"shared", 4500)] * 3
+    )
+    link.send(("10.9.0.2", 4500, "10.9.0.1", 4500), b"to the shared one")
+    link.send(("10.9.0.2", 500, "10.9.0.1", 500), b"to IKE's")
+    assert [datagram for datagram, _ in shared.sent] == [b"to the shared one"]
+    assert [datagram for datagram, _ in ike.sent] == [b"to IKE's"]
+    shared.queue.append(b"")
+    drain(link)
+    assert link.empty_datagrams >= 1
+    assert link.send_failures == 0
+    link.close()

@@ -1,3 +1,4 @@
+# micropython: heapsize=512k deadline=120
 """Fragments: every order of arrival gives the message, and nothing else gives anything."""
 
 import struct

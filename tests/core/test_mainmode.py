@@ -1,3 +1,4 @@
+# micropython: heapsize=512k deadline=120
 """Main Mode's table: every state of both roles is shown every message, and reacts as it says.
 
 The exchange is scripted: with the same random numbers it has the same bytes in every run, so that
