@@ -10,66 +10,71 @@ import micropython
 
 
 @micropython.viper
-def load(block: int, data: ptr8, size: int, words: int):
-    """block[0:words] = the big-endian number in data[0:size], zero-extended; size % 4 == 0."""
+def reverse(out: ptr8, data: ptr8, size: int):
+    """out[0:size] = data[0:size] backwards: big-endian to little-endian, and back."""
+    target = int(out)
     first = int(data)
     at = first + size
-    end = block + 4 * words
+    while at - first >= 8:
+        at -= 8
+        source = ptr8(at)
+        byte = ptr8(target)
+        byte[0] = source[7]
+        byte[1] = source[6]
+        byte[2] = source[5]
+        byte[3] = source[4]
+        byte[4] = source[3]
+        byte[5] = source[2]
+        byte[6] = source[1]
+        byte[7] = source[0]
+        target += 8
     while at != first:
-        at -= 4
-        part = ptr8(at)
-        out = ptr32(block)
-        out[0] = part[0] << 24 | part[1] << 16 | part[2] << 8 | part[3]
-        block += 4
-    while block != end:
-        out = ptr32(block)
-        out[0] = 0
-        block += 4
+        at -= 1
+        source = ptr8(at)
+        byte = ptr8(target)
+        byte[0] = source[0]
+        target += 1
 
 
 @micropython.viper
-def dump(block: int, data: ptr8, words: int):
-    """data = the number in block[0:words], big-endian, 4 * words bytes."""
-    first = int(data)
-    at = first + 4 * words
-    while at != first:
-        source = ptr32(block)
-        word = source[0]
-        at -= 4
-        part = ptr8(at)
-        part[0] = word >> 24
-        part[1] = word >> 16
-        part[2] = word >> 8
-        part[3] = word
-        block += 4
-
-
-@micropython.viper
-def differs(block: int, data: ptr8, words: int) -> int:
-    """0 if the number in block[0:words] is the big-endian one in data; reads all of it."""
-    first = int(data)
-    at = first + 4 * words
+def differs(one: ptr8, other: ptr8, words: int) -> int:
+    """0 if the words of the two are the same; reads all of them."""
+    at = int(one)
+    there = int(other)
+    end = at + 4 * words
     difference = 0
-    while at != first:
-        source = ptr32(block)
-        at -= 4
-        part = ptr8(at)
-        word = part[0] << 24 | part[1] << 16 | part[2] << 8 | part[3]
-        difference |= word ^ source[0]
-        block += 4
+    while at != end:
+        word = ptr32(at)
+        its = ptr32(there)
+        difference |= word[0] ^ its[0]
+        at += 4
+        there += 4
     return difference
 
 
 @micropython.viper
-def move(target: int, source: int, words: int):
+def zero(target: ptr8, words: int):
+    """target[0:words] = 0."""
+    at = int(target)
+    end = at + 4 * words
+    while at != end:
+        out = ptr32(at)
+        out[0] = 0
+        at += 4
+
+
+@micropython.viper
+def move(target: ptr8, source: ptr8, words: int):
     """target[0:words] = source[0:words]."""
-    end = source + 4 * words
-    while source != end:
-        out = ptr32(target)
-        data = ptr32(source)
+    to = int(target)
+    at = int(source)
+    end = at + 4 * words
+    while at != end:
+        out = ptr32(to)
+        data = ptr32(at)
         out[0] = data[0]
-        target += 4
-        source += 4
+        to += 4
+        at += 4
 
 
 @micropython.viper

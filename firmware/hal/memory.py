@@ -1,15 +1,14 @@
 """The board's memory as the MPI engine sees it: registers, blocks, a clock.
 
-A block is an address where a number lies as 32-bit words, the least significant first; in RAM a
-number is bytes, big-endian, their count a multiple of 4.
+A block is an address where a number lies as 32-bit words, the least significant first. In RAM it
+lies likewise, in a bytearray of whole words: `reverse` makes that of a big-endian number, and
+back. `zero`, `move` and `differs` take either.
 """
 
 import struct
 import time
 
 from machine import disable_irq, enable_irq, mem32
-
-from hal import wipe
 
 try:
     from hal import copy32
@@ -22,10 +21,11 @@ ticks = time.ticks_ms
 tables = copy32 is not None
 
 
-def change(address, off, on):
-    """Clear the bits `off` and set the bits `on` of a register that others change as well."""
+def change(steps):
+    """For each (address, off, on): clear and set bits of a register that others change as well."""
     state = disable_irq()
-    _change(address, off, on)
+    for address, off, on in steps:
+        _change(address, off, on)
     enable_irq(state)
 
 
@@ -34,18 +34,12 @@ if copy32:
 
     read = copy32.read
     write = copy32.write
-    _change = copy32.change
+    reverse = copy32.reverse
+    zero = copy32.zero
     move = copy32.move
+    differs = copy32.differs
     pick = copy32.pick
-
-    def load(block, data, words):
-        copy32.load(block, data, len(data), words)
-
-    def dump(block, data):
-        copy32.dump(block, data, len(data) >> 2)
-
-    def holds(block, data):
-        return copy32.differs(block, data, len(data) >> 2) == 0
+    _change = copy32.change
 
     def keep(table, entry, block, words):
         copy32.move(addressof(table) + 4 * entry * words, block, words)
@@ -65,20 +59,31 @@ else:
                 break
         mem32[address] = (value & ~off | on) & 0xFFFFFFFF
 
-    def load(block, data, words):
-        i = len(data)
-        for address in range(block, block + 4 * words, 4):
-            i -= 4
-            mem32[address] = struct.unpack_from(">I", data, i)[0] if i >= 0 else 0
+    def reverse(out, data, size):
+        for i in range(size):
+            out[i] = data[size - 1 - i]
 
-    def dump(block, data):
-        for i in range(len(data) - 4, -1, -4):
-            struct.pack_into(">I", data, i, mem32[block] & 0xFFFFFFFF)
-            block += 4
+    def zero(target, words):
+        for i in range(0, 4 * words, 4):
+            _set(target, i, 0)
 
-    def holds(block, data):
-        found = bytearray(len(data))
-        dump(block, found)
-        same = found == data
-        wipe(found)
-        return same
+    def move(target, source, words):
+        for i in range(0, 4 * words, 4):
+            _set(target, i, _word(source, i))
+
+    def differs(one, other, words):
+        difference = 0
+        for i in range(0, 4 * words, 4):
+            difference |= _word(one, i) ^ _word(other, i)
+        return difference
+
+    def _word(source, i):
+        if isinstance(source, int):
+            return mem32[source + i] & 0xFFFFFFFF
+        return struct.unpack_from("<I", source, i)[0]
+
+    def _set(target, i, word):
+        if isinstance(target, int):
+            mem32[target + i] = word
+        else:
+            struct.pack_into("<I", target, i, word)

@@ -41,14 +41,11 @@ _INTERRUPT_ENABLE = const(0x82C)
 
 _CLEAN_MS = const(50)  # takes microseconds
 _RUN_MS = const(4000)  # the slowest, a 4096-bit exponent on an S3 or P4, takes about 1.8 s
-_READS = const(4)  # silicon before v3.0 can misread the bus while both cores are active
 
 # The loop spares silicon the bits that the one-shot scans in vain, but costs the interpreter some
 # 400 rounds: worth it from group 15 on, and for the short exponents of Diffie-Hellman.
 _MONTGOMERY_BITS = const(3072)
 _MONTGOMERY_EXPONENT = const(64)  # bytes
-
-_ONE = b"\0\0\0\1"
 
 
 class Engine:
@@ -66,19 +63,39 @@ class Engine:
         if mem is None:
             from hal import memory as mem
         self._mem = mem
-        self._moduli = []  # (modulus, words, r-bar, M'), latest first
+        self._moduli = []  # what _known() returns, latest first
         self.method = None
-        # Whether the clock's register reads as it was written, found out once: emulators have
-        # the accelerator, but not always the chip's clocks.
-        self._told = None
         self._first = chip_name == "esp32"
-        base = self._chip.base
+        # One result counts when the next agrees. The original ESP32 before v3.0 may also misread
+        # the bus while both cores are active: it gets more chances.
+        self._repeats = 3 if self._first else 1
+        chip = self._chip
+        base = chip.base
+        self._read_word = mem.read
+        self._write = mem.write
+        self._m = base + _M
         self._x = base + _X
         self._y = base + _Y
         self._z = base + _Z
         self._clean = base + (_CLEAN_ESP32 if self._first else _CLEAN)
+        self._start_one_shot = base + (_START_ESP32 if self._first else _START)
+        self._start_multiply = base + _MULT_START
         self._done = base + (_INTERRUPT if self._first else _IDLE)
         self._clear = base + (_INTERRUPT if self._first else _CLEAR_INTERRUPT)
+        # Clock, reset and power lie in registers shared with other peripherals.
+        clock, on = chip.clock
+        reset, pulse = chip.reset
+        self._on = [(clock, 0, on)]
+        self._off = [(clock, on, 0)]
+        self._signs = [(clock, on, on)]  # (address, mask, bits) while all is on
+        self._shown = None  # those of them that this chip shows
+        if chip.memory:
+            address, mask = chip.memory
+            self._signs.append((address, mask, 0))
+            self._on.append((address, mask, 0))
+            self._off.insert(0, (address, 0, 1))
+        self._reset = [(reset, 0, pulse), (reset, pulse, 0)]
+        self._on += self._reset + [(address, mask, 0) for address, mask in chip.held]
 
     def can(self, op, what):
         """True for modexp with a modulus of up to the chip's largest N, in bits."""
@@ -90,58 +107,61 @@ class Engine:
         EngineError: "unsupported" (even modulus, operand zero or too large), "timeout",
         "powered-down" (another user switched it off), "wrong-result".
         """
+        _, words, r_bar, m, m_prime, loop = self._known(modulus)
         size = len(modulus)
-        if not self.can("modexp", 8 * size) or not modulus[-1] & 1:
+        if not 0 < len(exponent) <= size or exponent == bytes(len(exponent)):
             raise EngineError("unsupported")
-        words, r_bar, m_prime = self._constants(bytes(modulus))
-        m = _padded(modulus, 4 * words)
-        x = _padded(base, 4 * words)
-        if x >= m or not 0 < len(exponent) <= size or not max(exponent):
+        if len(base) > size or len(base) == size and base >= modulus:
             raise EngineError("unsupported")
-        y = _padded(exponent, len(exponent) + 3 & ~3)
-        loop = self._prefers_loop(size, len(y))
+        mem = self._mem
+        x = bytearray(4 * words)
+        mem.reverse(x, base, len(base))
+        loop = loop and len(exponent) <= _MONTGOMERY_EXPONENT
         self.method = "montgomery" if loop else "one-shot"
         run = self._montgomery if loop else self._one_shot
         result = bytearray(4 * words)
-        answer = None
         try:
             self._power_up()
-            self._mem.load(self._chip.base + _M, m, words)
-            self._mem.write(self._chip.base + _M_PRIME, m_prime)
+            mem.move(self._m, m, words)
+            self._write(self._m + _M_PRIME, m_prime)
             if not loop:
-                self._set_up(y, words)
-            run(x, y, words, r_bar)
-            self._read(result)
-            run(x, y, words, r_bar)
-            self._compare(result)
-            self._check_power()
-            if loop and result >= m:
-                value = int.from_bytes(result, "big") - int.from_bytes(m, "big")
-                result[:] = value.to_bytes(4 * words, "big")
-            # r-bar is what stands there when nothing was started.
-            if result == r_bar or result >= m or not any(result):
+                self._set_up(exponent, words)
+            run(x, exponent, words, r_bar)
+            mem.move(result, self._z, words)
+            for _ in range(self._repeats):
+                run(x, exponent, words, r_bar)
+                if not mem.differs(self._z, result, words):
+                    break
+                mem.move(result, self._z, words)
+            else:
                 raise EngineError("wrong-result")
-            answer = result if size == 4 * words else result[4 * words - size :]
+            self._check_power()
+            if loop:
+                _reduce(result, m)
+            # r-bar is what stands there when nothing was started.
+            if result == r_bar or any(result[size:]):
+                raise EngineError("wrong-result")
+            answer = bytearray(size)
+            mem.reverse(answer, result, size)
         finally:
             self._power_down(words)
-            wipe(y)
-            if answer is not result:
-                wipe(result)
+            mem.zero(result, words)
+        if answer >= modulus or not any(answer):
+            wipe(answer)
+            raise EngineError("wrong-result")
         return answer
 
-    def _prefers_loop(self, modulus_bytes, exponent_bytes):
-        return (
-            self._first
-            and self._mem.tables
-            and 8 * modulus_bytes >= _MONTGOMERY_BITS
-            and exponent_bytes <= _MONTGOMERY_EXPONENT
-        )
+    def _known(self, modulus):
+        """What a modulus needs, computed once for each of the last two:
 
-    def _constants(self, modulus):
-        """(words of the operands, r-bar = 2^2N mod M, M' = -1/M mod 2^32), kept for two moduli."""
+        (modulus, its words on the accelerator, r-bar = 2^2N mod M and M as they lie there,
+        M' = -1/M mod 2^32, whether the loop is worth it)
+        """
         for known in self._moduli:
             if known[0] == modulus:
-                return known[1:]
+                return known
+        if not self.can("modexp", 8 * len(modulus)) or not modulus[-1] & 1 or not modulus[0]:
+            raise EngineError("unsupported")
         step = self._chip.step_bits
         bits = (8 * len(modulus) + step - 1) // step * step
         m = int.from_bytes(modulus, "big")
@@ -150,28 +170,35 @@ class Engine:
         inverse = 1
         for _ in range(5):
             inverse = inverse * (2 - low * inverse) & 0xFFFFFFFF
-        r_bar = ((1 << 2 * bits) % m).to_bytes(bits // 8, "big")
-        known = (modulus, bits // 32, r_bar, -inverse & 0xFFFFFFFF)
+        r_bar = ((1 << 2 * bits) % m).to_bytes(bits // 8, "little")
+        m = m.to_bytes(bits // 8, "little")
+        loop = self._first and self._mem.tables and bits >= _MONTGOMERY_BITS
+        known = (bytes(modulus), bits // 32, r_bar, m, -inverse & 0xFFFFFFFF, loop)
         self._moduli = [known] + self._moduli[:1]
-        return known[1:]
+        return known
 
     # Z = X^Y mod M, by the accelerator. It overwrites X and Z, and keeps all else.
 
     def _set_up(self, secret, words):
-        write = self._mem.write
-        registers = self._chip.base
+        write = self._write
+        registers = self._m
         write(registers + _MODE, 32 * words // self._chip.step_bits - 1)
         if not self._first:
             write(registers + _INTERRUPT_ENABLE, 0)
             write(registers + _CONSTANT_TIME, 1)
             write(registers + _SEARCH_ENABLE, 1)
             write(registers + _SEARCH_POS, 8 * len(secret) - 1)
-        self._mem.load(self._y, secret, words)
+        mem = self._mem
+        y = bytearray(4 * words)
+        mem.reverse(y, secret, len(secret))
+        mem.move(self._y, y, words)
+        mem.zero(y, words)
 
-    def _one_shot(self, base, _, words, r_bar):
-        self._mem.load(self._x, base, words)
-        self._mem.load(self._z, r_bar, words)
-        self._start(self._chip.base + (_START_ESP32 if self._first else _START))
+    def _one_shot(self, x, _, words, r_bar):
+        move = self._mem.move
+        move(self._x, x, words)
+        move(self._z, r_bar, words)
+        self._start(self._start_one_shot)
 
     # The same on the original ESP32, by Z = X * Z / 2^N mod M. A result may be M or more:
     # it remains right modulo M, as the operand of the next multiplication as well.
@@ -182,10 +209,11 @@ class Engine:
         z = self._z
         mem.write(self._chip.base + _MULT_MODE, 32 * words // self._chip.step_bits - 1)
         table = bytearray(16 * words)  # base^0 ... base^3, times 2^N
+        one = (1).to_bytes(4 * words, "little")
         try:
-            for entry, factor in enumerate((_ONE, base)):
-                mem.load(z, r_bar, words)
-                mem.load(x, factor, words)
+            for entry, factor in enumerate((one, base)):
+                mem.move(z, r_bar, words)
+                mem.move(x, factor, words)
                 self._multiply()
                 mem.keep(table, entry, z, words)
             for entry in (2, 3):
@@ -202,90 +230,54 @@ class Engine:
                     mem.pick(x, table, byte >> shift & 3, words)
                     self._multiply()
         finally:
-            wipe(table)
-        mem.load(x, _ONE, words)
+            mem.zero(table, 4 * words)
+        mem.move(x, one, words)
         self._multiply()
 
     def _multiply(self):
-        self._start(self._chip.base + _MULT_START)
+        self._start(self._start_multiply)
 
     def _start(self, register):
-        self._mem.write(self._clear, 1)
-        self._mem.write(register, 1)
+        self._write(self._clear, 1)
+        self._write(register, 1)
         self._wait(self._done, _RUN_MS)
 
     def _wait(self, register, limit_ms):
-        read = self._mem.read
+        read = self._read_word
         ticks = self._mem.ticks
-        start = ticks()
+        start = None
         while read(register) != 1:
+            if start is None:
+                start = ticks()
             if ticks() - start & 0x3FFFFFFF > limit_ms:
                 self._check_power()
-                self._pulse_reset()
+                self._mem.change(self._reset)
                 raise EngineError("timeout")
 
-    # A read may be wrong on the original ESP32: it counts when a second one agrees.
-
-    def _read(self, result):
-        for _ in range(_READS):
-            self._mem.dump(self._z, result)
-            if not self._first or self._mem.holds(self._z, result):
-                break
-
-    def _compare(self, result):
-        for _ in range(_READS):
-            if self._mem.holds(self._z, result):
-                return
-        raise EngineError("wrong-result")
-
-    # Clock, reset and power lie in registers shared with other peripherals.
-
     def _power_up(self):
-        change = self._mem.change
-        chip = self._chip
-        change(chip.clock[0], 0, chip.clock[1])
-        if self._told is None:
-            self._told = self._clock_is_on()
-        if chip.memory:
-            change(chip.memory[0], chip.memory[1], 0)
-        self._pulse_reset()
-        for address, mask in chip.held:
-            change(address, mask, 0)
+        self._mem.change(self._on)
+        # Found out once: emulators have the accelerator, but not always the chip's clocks.
+        if self._shown is None:
+            read = self._read_word
+            self._shown = [sign for sign in self._signs if read(sign[0]) & sign[1] == sign[2]]
         self._wait(self._clean, _CLEAN_MS)
 
-    def _pulse_reset(self):
-        address, mask = self._chip.reset
-        self._mem.change(address, 0, mask)
-        self._mem.change(address, mask, 0)
-
     def _power_down(self, words):
-        chip = self._chip
-        for block in (self._x, self._y, self._z):
-            self._mem.load(block, b"", words)
-        self._mem.write(self._clear, 1)
-        if chip.memory:
-            self._mem.change(chip.memory[0], 0, 1)
-        self._mem.change(chip.clock[0], chip.clock[1], 0)
+        zero = self._mem.zero
+        zero(self._x, words)
+        zero(self._y, words)
+        zero(self._z, words)
+        self._write(self._clear, 1)
+        self._mem.change(self._off)
 
     def _check_power(self):
-        read = self._mem.read
-        chip = self._chip
-        on = self._clock_is_on() or not self._told
-        if chip.memory and read(chip.memory[0]) & chip.memory[1]:
-            on = False
-        if not on:
-            raise EngineError("powered-down")
-
-    def _clock_is_on(self):
-        address, mask = self._chip.clock
-        return self._mem.read(address) & mask == mask
+        for address, mask, bits in self._shown:
+            if self._read_word(address) & mask != bits:
+                raise EngineError("powered-down")
 
 
-def _padded(number, size):
-    """The big-endian number as a new bytearray of this size."""
-    start = size - len(number)
-    if start < 0:
-        raise EngineError("unsupported")
-    out = bytearray(size)
-    out[start:] = number
-    return out
+def _reduce(result, modulus):
+    """The same number modulo M, of one that may be M too large; both little-endian."""
+    value = int.from_bytes(result, "little") - int.from_bytes(modulus, "little")
+    if value >= 0:
+        result[:] = value.to_bytes(len(result), "little")

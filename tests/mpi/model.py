@@ -11,7 +11,7 @@ silicon, may do to the driver is a `fault`, and shows as wrong data only:
     "stuck-busy"     the run never ends
     "wrong-bit"      one bit of a result is wrong, another one each time
     "noise"          a different bit of Z is wrong at each read of it
-    "misread"        every fifth read of a block has a wrong bit
+    "misread"        the first and the fourth read of a block have a wrong bit
     "clock-off" "memory-off" "held-reset"
                      another user does this in the middle of a run
     "never-started"  the start is lost, yet the accelerator reports done
@@ -146,7 +146,7 @@ class Model:
     tables = True
     power = staticmethod(pow)
 
-    KINDS = ("read", "write", "load", "dump", "move", "keep", "pick", "change", "holds")
+    KINDS = ("read", "write", "load", "dump", "move", "keep", "pick", "change", "differs", "zero")
     PRIME = (1 << 31) - 1
 
     def __init__(self, chip, fault=None, settings=(0, 0, 3), exact=False, seed=1):
@@ -197,7 +197,11 @@ class Model:
         self._now_us += 1
         return self._now_us // 1000
 
-    def change(self, address, off, on):
+    def change(self, steps):
+        for step in steps:
+            self._change(*step)
+
+    def _change(self, address, off, on):
         self._note("change", address)
         if address not in self.shared or off & on:
             raise Misuse("no shared register, or bits both off and on")
@@ -225,34 +229,45 @@ class Model:
             return
         self._write_register(address, value)
 
-    def load(self, address, data, words):
-        self._note("load", address, words)
-        if len(data) % 4:
-            raise Misuse("not whole words")
-        block, index = self._place(address)
-        if block == Y and self.buffers is not None and data:
-            self.buffers.append(data)
-        data = bytes(data)[-4 * words :]
-        self._put(block, index, bytes(4 * words - len(data)) + data)
+    def reverse(self, out, data, size):
+        out[:size] = bytes(reversed(data[:size]))
+        if self.buffers is not None and any(data is buffer for buffer in self.buffers):
+            self.buffers.append(out)
 
-    def dump(self, address, data):
-        words = len(data) // 4
-        self._note("dump", address, words)
-        self.reads_of_z += 1
-        block, index = self._place(address)
-        data[:] = self._get(block, index, words)
-        if self.buffers is not None:
-            self.buffers.append(data)
-
-    def holds(self, address, data):
-        words = len(data) // 4
-        self._note("holds", address, words)
-        self.reads_of_z += 1
-        return self._from(address, words) == data
+    def zero(self, target, words):
+        if not isinstance(target, int):
+            target[: 4 * words] = bytes(4 * words)
+            return
+        self._note("zero", target, words)
+        self._put(*self._place(target), bytes(4 * words))
 
     def move(self, target, source, words):
+        if isinstance(source, int):
+            data = self._from(source, words)
+        elif len(source) == 4 * words:
+            data = bytes(reversed(source))
+        else:
+            raise Misuse("not as many words")
+        if not isinstance(target, int):
+            self._dump(target, source, data, words)
+            return
         self._note("move", target, words)
-        self._put(*self._place(target), self._from(source, words))
+        block, index = self._place(target)
+        if block == Y and self.buffers is not None:
+            self.buffers.append(source)
+        self._put(block, index, data)
+
+    def _dump(self, target, source, data, words):
+        self._note("dump", source, words)
+        self.reads_of_z += 1
+        target[: 4 * words] = bytes(reversed(data))
+        if self.buffers is not None:
+            self.buffers.append(target)
+
+    def differs(self, block, data, words):
+        self._note("differs", block, words)
+        self.reads_of_z += 1
+        return int(self._from(block, words) != bytes(reversed(data[: 4 * words])))
 
     def keep(self, table, entry, source, words):
         self._note("keep", source, words)
@@ -489,7 +504,7 @@ class Model:
         elif fault == "zero":
             result = 0
         elif fault == "too-large":
-            result = m if multiplications == 1 else m + 2
+            result = self._too_large(result, m, words, multiplications)
         elif fault == "stuck-busy":
             self._busy_until = 1 << 60
         elif fault == "never-started":
@@ -504,6 +519,13 @@ class Model:
         if words < 128:
             data = bytearray(512 - len(data)) + data
         self._blocks[Z] = data
+
+    @staticmethod
+    def _too_large(result, m, words, multiplications):
+        if multiplications == 1:
+            return m
+        top = 1 << 32 * words - 1  # right but for this bit, where M leaves room for it
+        return m + 2 if m >= top else result | top
 
     def _true_prime(self, m):
         if m not in self._cache:
@@ -566,7 +588,7 @@ class Model:
 
     def _misreads(self):
         self._reads += 1
-        return self.fault == "noise" or (self.fault == "misread" and self._reads % 5 == 0)
+        return self.fault == "noise" or (self.fault == "misread" and self._reads in (1, 4))
 
     def _random(self):
         self._state = (self._state * 6364136223846793005 + 1442695040888963407) & (1 << 64) - 1

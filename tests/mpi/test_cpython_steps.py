@@ -78,7 +78,7 @@ def test_the_whole_driver_passes() -> None:
 
 def test_there_are_steps_to_take_out() -> None:
     texts = " ".join(text for text, _ in MUTANTS)
-    for step in ("_CONSTANT_TIME", "_SEARCH_POS", "_INTERRUPT_ENABLE", "_M_PRIME", "_pulse_reset"):
+    for step in ("_CONSTANT_TIME", "_SEARCH_POS", "_INTERRUPT_ENABLE", "_M_PRIME", "self._reset"):
         assert step in texts
     assert len(MUTANTS) > 100
 

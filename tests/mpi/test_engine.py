@@ -105,6 +105,10 @@ def test_constants_are_kept():
     scenarios.keeps_constants(Engine, prime(2))
 
 
+def test_short_base():
+    scenarios.takes_a_short_base(Engine, prime(2))
+
+
 def test_limits():
     scenarios.knows_its_limits(Engine, prime(2))
 

@@ -147,29 +147,53 @@ def _pattern(size, start):
     return bytearray((start + 73 * i) & 0xFF for i in range(size))
 
 
-def test_load_and_dump():
+def test_reverse():
     for viper in (True, False):
         memory = _memory(viper)
-        for words, size in ((1, 4), (4, 16), (7, 12), (5, 0), (64, 256)):
-            block = Block(words)
+        for size in (0, 1, 3, 4, 5, 32, 255, 256):
             data = _pattern(size, 0x81)
-            memory.load(block.address, data, words)
-            assert block.number() == int.from_bytes(data, "big")
+            out = bytearray(b"\xa5" * (size + 4))
+            memory.reverse(out, bytes(data), size)
+            assert out == bytes(reversed(data)) + b"\xa5" * 4
+        out = bytearray(2)
+        memory.reverse(out, b"\1\2\3", 2)
+        assert out == b"\2\1"
+
+
+def test_move_and_differs():
+    for viper in (True, False):
+        memory = _memory(viper)
+        for words in (1, 4, 7, 64):
+            block = Block(words)
+            data = _pattern(4 * words, 0x81)
+            memory.move(block.address, data, words)
+            assert block.number() == int.from_bytes(data, "little")
             back = bytearray(4 * words)
-            memory.dump(block.address, back)
-            assert int.from_bytes(back, "big") == int.from_bytes(data, "big")
-            assert memory.holds(block.address, back)
+            memory.move(back, block.address, words)
+            assert back == data
+            assert not memory.differs(block.address, back, words)
             for i in (0, 4 * words - 1):
                 back[i] ^= 0x80
-                assert not memory.holds(block.address, back)
+                assert memory.differs(block.address, back, words)
                 back[i] ^= 0x80
 
 
-def test_load_of_immutable_bytes():
+def test_move_of_immutable_bytes():
     for viper in (True, False):
-        block = Block(3)
-        _memory(viper).load(block.address, b"\0\0\0\1", 3)
-        assert block.number() == 1
+        block = Block(2)
+        _memory(viper).move(block.address, b"\1\2\0\0\0\0\0\0", 2)
+        assert block.number() == 0x0201
+
+
+def test_zero():
+    for viper in (True, False):
+        memory = _memory(viper)
+        block = Block(5)
+        memory.zero(block.address, 5)
+        assert block.number() == 0
+        secret = _pattern(16, 0x81)
+        memory.zero(secret, 3)
+        assert secret == bytes(12) + _pattern(16, 0x81)[12:]
 
 
 def test_read_and_write():
@@ -194,11 +218,20 @@ def test_change_with_interrupts_off():
             memory.write(block.address, before)
             Machine.watched = block
             Machine.seen.clear()
-            memory.change(block.address, off, on)
+            memory.change([(block.address, off, on)])
             # Done when the interrupts come back, and not by one who had them on.
             assert Machine.seen == [(False, after)]
             assert Machine.interrupts
             assert block.number() == after
+
+
+def test_changes_one_after_the_other():
+    for viper in (True, False):
+        memory = _memory(viper)
+        one, other = Block(1), Block(1)
+        memory.change([(one.address, 0, 4), (one.address, 0x21, 0), (other.address, 0, 1)])
+        assert one.number() == 0xA5A5A584
+        assert other.number() == 0xA5A5A5A5
 
 
 def test_clock():
@@ -213,9 +246,9 @@ def test_tables():
     numbers = []
     for entry in range(4):
         data = _pattern(4 * words, 40 * entry + 0x80)
-        numbers.append(int.from_bytes(data, "big"))
+        numbers.append(int.from_bytes(data, "little"))
         block = Block(words)
-        memory.load(block.address, data, words)
+        memory.move(block.address, data, words)
         memory.keep(table, entry, block.address, words)
     for entry in range(4):
         block = Block(words)

@@ -40,7 +40,7 @@ def _ready(chip="esp32c3", **options):
 
 def _switch(model, fields, on):
     for address, mask in fields:
-        model.change(address, 0 if on else mask, mask if on else 0)
+        model.change([(address, 0 if on else mask, mask if on else 0)])
 
 
 def _register(model, name):
@@ -48,13 +48,13 @@ def _register(model, name):
 
 
 def _load(model, block, number):
-    model.load(model.base + block, number.to_bytes(4 * _WORDS, "big"), _WORDS)
+    model.move(model.base + block, number.to_bytes(4 * _WORDS, "little"), _WORDS)
 
 
 def _result(model):
     data = bytearray(4 * _WORDS)
-    model.dump(model.base + Z, data)
-    return int.from_bytes(data, "big")
+    model.move(data, model.base + Z, _WORDS)
+    return int.from_bytes(data, "little")
 
 
 def _run(model, m_prime=_PRIME, r_bar=_R * _R % _M, position=15, busy=False):
@@ -149,8 +149,8 @@ def test_exponentiation_overwrites_x():
     model = _ready()
     _run(model)
     data = bytearray(4 * _WORDS)
-    model.dump(model.base + X, data)
-    assert int.from_bytes(data, "big") != _X
+    model.move(data, model.base + X, _WORDS)
+    assert int.from_bytes(data, "little") != _X
 
 
 def test_out_of_reach():
@@ -195,13 +195,13 @@ def test_refusals():
     _load(model, M, _M)
     model.write(mode, 96)
     _refused(model.write, start, 1)  # beyond the blocks
-    _refused(model.load, model.base + X, b"", 97)
+    _refused(model.move, model.base + X, bytes(4 * 97), 97)
     _refused(model.read, model.base + 0x900)
     _refused(model.write, model.base + X, 1 << 32)
     _load(model, X, _X)
     _refused(_switch, model, [model.clock], False)  # not wiped
     _refused(model.write, model.clock[0], 0)  # others' bits
-    _refused(model.change, model.base + X, 0, 1)
+    _refused(model.change, [(model.base + X, 0, 1)])
     _refused(_ready(settings=(1, 0, 0)).check_quiet)
 
 
