@@ -101,12 +101,18 @@ def heap():
     loaded tells growth by an import from a leak."""
     before = gc.mem_alloc()
     gc.collect()
-    return {
+    bytes_of = {
         "free": gc.mem_free(),
         "used": gc.mem_alloc(),
         "with_garbage": before,
         "modules": len(sys.modules),
     }
+    try:
+        from esp32 import HEAP_DATA, idf_heap_info
+    except ImportError:
+        return bytes_of
+    # [free, in one piece, the least ever free] of each region that the radio and lwIP share.
+    return dict(bytes_of, system=[list(region[1:]) for region in idf_heap_info(HEAP_DATA)])
 
 
 def up(agent, params):

@@ -28,6 +28,7 @@ def main(path=""):
             from agent import net
 
             agent.interface = net.switch_on(board["nic"])
+            agent.room = net.share_memory()
         agent.start()
         agent.run()
     except Exception as error:
@@ -54,6 +55,7 @@ class Agent:
         self.config = None
         self.hal = None
         self.interface = None
+        self.room = None  # see net.share_memory
         self.link = None
         self.engine = None
         self.credentials = None  # where a peer is authenticated by certificates
