@@ -8,7 +8,7 @@ TESTS  ?= tests hil
 JOBS   ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench soak screenshot lock clean
+.PHONY: help setup demo test lint format bench mutants soak screenshot lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ soak: $(VENV)/.dev ## run the long tests, which `make test` leaves out; minutes 
 
 screenshot: $(VENV)/.dev ## of the newest run's page, into docs/; ARGS=BOARD-TEST opens one
 	$(BIN)/python tests/report/screenshot.py build/hil/latest docs/hil-report.png $(ARGS)
+
+mutants: $(VENV)/.dev ## take checks out of the firmware, one at a time: the tests must fail
+	$(BIN)/python tests/mutants/run.py $(ARGS)
 
 lock: ## take the newest releases that pyproject.toml admits into requirements.lock
 	rm -rf build/lock && $(PYTHON) -m venv build/lock

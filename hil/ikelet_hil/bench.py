@@ -52,6 +52,7 @@ class Bench:
         self._ending = contextlib.ExitStack()
         self._standing = standing or self._ending.enter_context(StandingAgents())
         self._borrowed: Standing | None = None
+        self._make_peer: Callable[[], Peer]
         self._before: dict[str, int] = {}
         self.role = ""
         lent = self._standing.socket(board)
@@ -114,9 +115,9 @@ class Bench:
             "proposals": [suite],
         }
         theirs |= self._evidence.peer_settings() | (peer or {})
-        self.peer = peers.make_peer(kind, PeerConfig(**theirs), **options)
-        self._ending.enter_context(self.peer)
-        self.wire.connect(agent=(LOOPBACK, port), peer=self.peer.address)
+        self._make_peer = lambda: peers.make_peer(kind, PeerConfig(**theirs), **options)
+        self.wire.connect(agent=(LOOPBACK, port))
+        self._start_peer()
         if running is None:
             running = self._boot(wanted, key, port)
         if reuse:
@@ -137,6 +138,15 @@ class Bench:
         events: list[Event] = []
         agent = self._start(given, events.append, self._evidence.line)
         return Standing(wanted, agent, key, port, events)
+
+    def replace_peer(self) -> None:
+        """Another peer with the same settings, that knows of no exchange and no SA."""
+        self.peer.stop()
+        self._start_peer()
+
+    def _start_peer(self) -> None:
+        self.peer = self._ending.enter_context(self._make_peer())
+        self.wire.connect(peer=self.peer.address)
 
     def begin(self) -> None:
         """Have the initiator begin, whoever that is."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ikelet import boards, build, diagnosis, links
-from ikelet.boards import Board
+from ikelet.boards import Board, PowerCycled
 from ikelet.config import Config
 from ikelet.console import Console, ConsoleTimeoutError, OnLine, Params
 from ikelet.diagnosis import AgentError, AgentMisuseError
@@ -130,6 +130,20 @@ class Agent:
         while not self.console.notifications.empty():
             self._next_event(0)
 
+    def power_cycle(self, switch: Callable[[], None] | None = None) -> None:
+        """The board loses its power without a word, gets it back, and boots. `switch` does that to
+        a board that is none of ours."""
+        on_line = self.console.on_line
+        self._disconnect()
+        if isinstance(self.running, PowerCycled):
+            self.running.power_cycle()
+        elif switch:
+            switch()
+        else:
+            raise AgentError(f"nothing switches the power of {self.board.name}")
+        self._connect(on_line)
+        self.boot = self._await_boot()
+
     def trouble(self, timeout: float) -> AgentError | None:
         """Ask the board how it is: why it is of no use any more, or None where it answers within
         `timeout` seconds."""
@@ -150,10 +164,7 @@ class Agent:
                 if self._console and not self._console.gone and not self.running.ended():
                     self._say_goodbye()
             finally:
-                if self._console:
-                    self._console.close()
-                if self._relay:
-                    self._relay.close()
+                self._disconnect()
                 self.running.stop()
 
     def __enter__(self) -> "Agent":
@@ -168,6 +179,12 @@ class Agent:
         if self.board.link == "uart":
             network = self.config.board["network"]
             self._relay = Relay(self._console.call, network["bind"], network["port"])
+
+    def _disconnect(self) -> None:
+        if self._console:
+            self._console.close()
+        if self._relay:
+            self._relay.close()
 
     def _say_goodbye(self) -> None:
         # Already on the way out: a board that does not answer is ended all the same.

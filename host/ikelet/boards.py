@@ -77,6 +77,14 @@ class Restartable(Protocol):
         """Start it anew with the flash as it is; `url` may have changed."""
 
 
+@runtime_checkable
+class PowerCycled(Protocol):
+    """A running board whose power we have in hand."""
+
+    def power_cycle(self) -> None:
+        """Take it away and give it back; the flash is as it was then, `url` may have changed."""
+
+
 class Runner(Protocol):
     """The module that a board file names as its `runner`."""
 

@@ -104,6 +104,13 @@ class UnixBoard:
             os.close(self._slave)
         self._power_on()
 
+    def power_cycle(self) -> None:
+        """Take the power away and give it back; the flash is as it was at that moment."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+        self.restart()
+
     def _power_on(self) -> None:
         master, self._slave = os.openpty()
         tty.setraw(self._slave)

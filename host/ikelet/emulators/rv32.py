@@ -133,6 +133,11 @@ class Rv32Board:
             self._qemu.stop()
             self._qemu = None
 
+    def power_cycle(self) -> None:
+        """Pulls the plug, and plugs it in again: runs main.py as soon as somebody opens `url`."""
+        self.power_off()
+        self.power_on(main=True)
+
     def reset(self) -> None:
         """The reset button: at any moment. Boots main.py from flash."""
         self._running().reset()

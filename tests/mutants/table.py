@@ -1,0 +1,190 @@
+"""Checks of the firmware, each with what takes it away: the suites must notice every one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """In `file` of firmware/, `old` becomes `new`; it must be there exactly once.
+
+    `core`: test files and -k of tests/core; `hil`: -k of hil/test_faults.py on the board unix.
+    Each that is given must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    core: str = ""
+    hil: str = ""
+
+
+_KE_CHECK = 'elif not 1 < int.from_bytes(public, "big") < int.from_bytes(prime(name), "big") - 1:'
+
+MUTANTS = [
+    Mutant(
+        "HASH_I and HASH_R are not verified",
+        "ike/mainmode.py",
+        "if not _hal.equal(self.hash(initiators, body), parts[R.HASH]):",
+        "if False:",
+        "hash",
+        "HASH",
+    ),
+    Mutant(
+        "HASH(1) of an Informational is not verified",
+        "ike/informational.py",
+        "if not _hal.equal(expected, found[0][1]):",
+        "if False:",
+        "informational",
+        "delete",
+    ),
+    Mutant(
+        "an Informational needs no HASH",
+        "ike/informational.py",
+        "if not found or found[0][0] != R.HASH:",
+        "if not found:",
+        hil="delete-without-HASH",
+    ),
+    Mutant(
+        "any public value is taken",
+        "ike/groups.py",
+        _KE_CHECK,
+        "elif False:",
+        "key_exchange",
+        "KE-0 or KE-1 or KE-p",
+    ),
+    Mutant(
+        "p - 1 is taken",
+        "ike/groups.py",
+        'int.from_bytes(prime(name), "big") - 1:',
+        'int.from_bytes(prime(name), "big"):',
+        "key_exchange",
+        "KE-p",
+    ),
+    Mutant(
+        "a public value of any length is taken",
+        "ike/groups.py",
+        "if len(public) != bits // 8:",
+        "if False:",
+        "key_exchange",
+        "KE-short or KE-long",
+    ),
+    Mutant(
+        "the IV advances before the checks",
+        "ike/mainmode.py",
+        "            self._last = last\n",
+        "            self._last = self.iv = last\n",
+        "iv_advances",
+        "HASH or corrupted",
+    ),
+    Mutant(
+        "the responder's cookie is not compared",
+        "ike/engine.py",
+        "if sa.cky_r == header.cky_r or waiting:",
+        "if True:",
+        "table or every_state",
+        "responder-cookie-unknown",
+    ),
+    Mutant(
+        "the length field is not compared",
+        "ike/wire.py",
+        "if length != size and (strict or not HEADER <= length < size):",
+        "if False:",
+        "malformed",
+        "cut-to-28 or behind-the-end",
+    ),
+    Mutant(
+        "a payload's length is not bounded",
+        "ike/wire.py",
+        "if length < 4 or length > end - at:",
+        "if length < 4:",
+        "malformed or payload",
+        "payload-length-huge",
+    ),
+    Mutant(
+        "the identity is not compared",
+        "ike/policy.py",
+        "return body[0] == expected[0] and body[4:] == expected[4:]",
+        "return True",
+        "identity",
+    ),
+    Mutant(
+        "a changed transform is accepted",
+        "ike/policy.py",
+        "if chosen == set(suite.attributes(peer.method, peer.lifetime)):",
+        "if True:",
+        "refuses_changed",
+        "initiator-key-length",
+    ),
+    Mutant(
+        "a nonce of any length is taken",
+        "ike/mainmode.py",
+        'raise Drop("bad-nonce-length")',
+        "pass",
+        "key_exchange",
+        "nonce-of",
+    ),
+    Mutant(
+        "messages 5 and 6 may come in clear",
+        "ike/mainmode.py",
+        'raise Drop("unexpected-clear")',
+        "pass",
+        "every_state",
+        "no-encryption",
+    ),
+    Mutant(
+        "duplicates are not recognised",
+        "ike/exchange.py",
+        "return self.digest is not None and digest == self.digest",
+        "return False",
+        "duplicate",
+        "all-twice",
+    ),
+    Mutant(
+        "a reply is repeated without bound",
+        "ike/exchange.py",
+        "return self._answered <= MAX_REPLAYS",
+        "return True",
+        "duplicate",
+        "withheld",
+    ),
+    Mutant(
+        "RESERVED is not looked at",
+        "ike/wire.py",
+        'raise Drop("reserved-not-zero")',
+        "pass",
+        "malformed",
+        "RESERVED",
+    ),
+    Mutant(
+        "octets behind the last payload are not looked at",
+        "ike/wire.py",
+        'raise Drop("trailing-bytes")',
+        "pass",
+        "malformed or trailing or padding",
+    ),
+    Mutant(
+        "a payload may come twice",
+        "ike/mainmode.py",
+        'raise Drop("repeated-payload")',
+        "pass",
+        "hash or malformed",
+        "twice",
+    ),
+    Mutant(
+        "an unauthenticated notify is believed",
+        "ike/informational.py",
+        'raise Drop("unauthenticated-informational")',
+        'return [engine.deleted(sa, "peer") for sa in lines]',
+        "every_state",
+        "spoofed",
+    ),
+    Mutant(
+        "any delete is ours",
+        "ike/informational.py",
+        "            if _names(sa, body):\n",
+        "            if True:\n",
+        "delete_of_something_else",
+        "delete-of-an-unknown",
+    ),
+]
