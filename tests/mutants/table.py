@@ -103,9 +103,9 @@ MUTANTS = [
     ),
     Mutant(
         "the identity is not compared",
-        "ike/policy.py",
-        "return body[0] == expected[0] and body[4:] == expected[4:]",
-        "return True",
+        "ike/mainmode.py",
+        "if not policy.same_identity(body, self.peer.remote_id):",
+        "if False:",
         "identity",
     ),
     Mutant(
