@@ -39,11 +39,8 @@ def test_rubbish(bench: Bench, size: int) -> None:
     assert outcome.established and theirs.established, outcome.reason or theirs.reason
 
 
-def test_the_longest_message_in_mid_life(bench: Bench, request: pytest.FixtureRequest) -> None:
+def test_the_longest_message_in_mid_life(bench: Bench) -> None:
     """After some exchanges there is still room for a message of the greatest length."""
-    if bench.board.name == "qemu-rv32":
-        why = "its free heap is in pieces of 2 KB by then: the line that carries it finds no room"
-        request.applymarker(pytest.mark.xfail(reason=why, strict=True))
     bench.start("builtin", "responder", suite="aes256-sha256-modp1024")
     for _ in range(3):
         assert bench.negotiate()[0].established

@@ -63,7 +63,10 @@ class Credentials:
 
     def answers(self, body):
         """Whether a CERTREQ payload asks for a certificate that we have: any, or one of a CA."""
-        return bool(len(body)) and body[0] == _X509_SIGNATURE and self._is_issuer(body[1:])
+        try:
+            return bool(len(body)) and body[0] == _X509_SIGNATURE and self._is_issuer(body[1:])
+        except pki.Refused:  # no name at all
+            return False
 
     def _is_issuer(self, subject):
         from pki import name

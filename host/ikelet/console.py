@@ -18,6 +18,7 @@ from ikelet.errors import IkeletError
 from ikelet.links import Link, LinkError
 
 MAX_LINE = 4096
+_KINDS = {"method", "result", "error"}  # a message has one of them
 _START = b'{"jsonrpc"'
 
 Params = dict[str, Any]
@@ -71,7 +72,7 @@ def decode(line: bytes) -> dict[str, Any] | None:
             value = json.loads(part)
         except ValueError:
             continue
-        if isinstance(value, dict) and value.get("jsonrpc") == "2.0":
+        if isinstance(value, dict) and value.get("jsonrpc") == "2.0" and _KINDS & value.keys():
             return value
     return None
 

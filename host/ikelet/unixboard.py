@@ -13,6 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
 import tty
 from collections.abc import Mapping
@@ -24,6 +26,7 @@ from ikelet.processes import die_with_parent
 
 VARIABLE = "IKELET_MICROPYTHON"
 _PREFIX = "ikelet-unix-"
+_LAST_WORDS = 1.0  # seconds
 _FRESH = 60.0  # seconds in which a folder may not be locked yet
 _MPY_VERSION = 6
 
@@ -117,8 +120,11 @@ class UnixBoard:
         self.url = os.ttyname(self._slave)
         try:
             self._process = self._spawn(master)
-        finally:
+        except BaseException:
             os.close(master)
+            raise
+        ends = self._process, master, os.dup(self._slave)
+        threading.Thread(target=_hang_up, args=ends, daemon=True).start()
 
     def _spawn(self, master: int) -> subprocess.Popen[bytes]:
         command = [interpreter(), "-X", f"heapsize={self.board.heap}", "main.py"]
@@ -164,6 +170,22 @@ class UnixBoard:
 
     def __exit__(self, *exc: object) -> None:
         self.stop()
+
+
+def _hang_up(process: subprocess.Popen[bytes], master: int, slave: int) -> None:
+    """Close the line of an interpreter that ended, once its last words were read or after a while:
+    a hang-up discards what nobody has read yet."""
+    process.wait()
+    deadline = time.monotonic() + _LAST_WORDS
+    while _unread(slave) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.close(slave)
+    os.close(master)
+
+
+def _unread(terminal: int) -> int:
+    waiting = fcntl.ioctl(terminal, termios.FIONREAD, bytes(4))
+    return int.from_bytes(waiting, sys.byteorder)
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -1,0 +1,174 @@
+"""Two engines with real certificates: who is believed, who is not, and when it is said.
+
+What strongSwan cannot be made to do is here; the rest runs against it, in hil/.
+"""
+
+import time
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from ike import certs
+from ikelet import pki
+from ikelet.pki import Identity, Validity
+from ikelet_hil import lab
+from pair import Pair, make_hal
+from pki import private  # type: ignore[attr-defined]
+
+NAMES = {"i": "branch.example", "r": "hq.example"}
+OTHER = {"i": "r", "r": "i"}
+
+
+def credentials(identity: Identity, anchors=None, **options):
+    key = identity.signing_key().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    chain = [one.public_bytes(Encoding.DER) for one in (identity.certificate, *identity.chain)]
+    trusted = [one.certificate.public_bytes(Encoding.DER) for one in anchors or [lab.authority()]]
+    now = options.pop("now", lambda: int(time.time()))
+    return certs.Credentials(
+        private.read(key), chain, trusted, options.pop("crls", []), now, **options
+    )
+
+
+def side(who: str, kind: str = "ecdsa256", group: str = "curve25519", made=None, **changes):
+    values = {
+        "credentials": made or credentials(lab.holder(kind, NAMES[who]).identity),
+        "psk": None,
+        "local_id": certs.identity(NAMES[who]),
+        "remote_id": certs.identity(NAMES[OTHER[who]]),
+        "proposals": ["aes256-sha256-" + group],
+    }
+    values.update(changes)
+    return values
+
+
+def connect(initiator, responder) -> Pair:
+    pair = Pair(initiator, responder)
+    pair.connect()
+    return pair
+
+
+@pytest.mark.parametrize(
+    ("kind", "group"),
+    [("rsa2048", "modp2048"), ("ecdsa256", "ecp256"), ("ecdsa384", "ecp384"),
+     ("ecdsa521", "ecp521"), ("rsa3072", "curve25519")],
+)  # fmt: skip
+def test_established(kind: str, group: str) -> None:
+    pair = connect(side("i", kind, group), side("r", kind, group))
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+    assert pair.i.drops.by_reason == pair.r.drops.by_reason == {}
+
+
+def test_methods_of_keys_do_not_mix() -> None:
+    """One authentication method is negotiated for both: an RSA key and an ECDSA key have none."""
+    pair = connect(side("i", "rsa2048"), side("r", "ecdsa256"))
+    assert pair.r.drops.by_reason == {"auth-method-mismatch": 1}
+
+
+def wrong_name(who: str):
+    """A certificate in which the identity that is claimed does not stand."""
+    identity = lab.holder("ecdsa256", NAMES[who], names=["nobody.example"]).identity
+    return side(who, made=credentials(identity))
+
+
+@pytest.mark.parametrize("who", "ir")
+def test_a_name_that_is_not_in_the_certificate(who: str) -> None:
+    sides = {"i": side("i"), "r": side("r"), who: wrong_name(who)}
+    pair = connect(sides["i"], sides["r"])
+    assert pair.last(OTHER[who], "failed")["code"] == "wrong-name"
+    assert pair.last(who, "notify")["type"] == "INVALID-ID-INFORMATION"
+
+
+def test_the_other_identity_is_named() -> None:
+    pair = connect(side("i"), side("r", remote_id=certs.identity("C=DE, O=Lab, CN=x")))
+    reason = pair.last("r", "failed")["reason"]
+    assert pair.last("r", "failed")["code"] == "wrong-identity"
+    assert "branch.example" in reason
+
+
+def test_a_clock_that_is_not_set_is_no_clock() -> None:
+    identity = lab.holder("ecdsa256", NAMES["r"]).identity
+    pair = connect(side("i"), side("r", made=credentials(identity, now=lambda: None)))
+    assert pair.last("r", "failed")["code"] == "clock-unset"
+
+
+def test_no_request_no_certificate() -> None:
+    ours = side("i")
+    ours["credentials"].answers = lambda body: False
+    pair = connect(ours, side("r"))
+    assert pair.r.drops.by_reason == {"no-certificate": 1}
+    assert pair.states() == ("MAIN_I3", "MAIN_R2")
+
+
+def test_another_key_than_the_certificates() -> None:
+    other = pki.make_device(
+        pki.name("CN=x"), pki.new_key("ecdsa256"), Validity(9), lab.authority(), [NAMES["i"]]
+    )
+    stolen = credentials(lab.holder("ecdsa256", NAMES["i"]).identity)
+    stolen._private = credentials(other)._private
+    assert not stolen.is_pair(make_hal())
+    pair = connect(side("i", made=stolen), side("r"))
+    assert pair.r.drops.by_reason == {"bad-signature": 1}
+
+
+def test_an_unknown_ca_is_told_when_the_time_is_up() -> None:
+    """Damage on the way could look like it: a better message may still come."""
+    stranger = lab.authority("ecdsa256", "stranger")
+    identity = lab.holder("ecdsa256", NAMES["i"], stranger).identity
+    ours = side("i", made=credentials(identity))
+    ours["credentials"].answers = lambda body: True  # though another CA was asked for
+    pair = connect(ours, side("r"))
+    assert pair.r.drops.by_reason == {"unknown-ca": 1}
+    assert pair.last("r", "failed") is None
+    pair.clock.now = 60000
+    pair.r.poll(pair.clock.now)
+    pair.collect("r")
+    assert pair.last("r", "failed")["code"] == "unknown-ca"
+    pair.settle(1)
+    assert pair.last("i", "notify")["type"] == "INVALID-CERT-AUTHORITY"
+
+
+def test_damage_costs_nothing() -> None:
+    """Every block of message 5 changed once on its way, and the honest one still counts."""
+    ours = side("i")
+    ours["credentials"].requests = list  # which nothing protects, and nobody has to believe
+    pair = Pair(ours, side("r"))
+    pair.i.initiate("gw", 0)
+    pair.settle(4)
+    (message,) = [datagram for sender, datagram in pair.pending if sender == "i"]
+    pair.pending.clear()
+    behind = 80  # a notify and padding: nothing authenticates them
+    for at in range(28, len(message) - behind, 16):
+        damaged = bytearray(message)
+        damaged[at] ^= 0x20
+        pair.give("r", bytes(damaged))
+        pair.collect("r")
+        assert "ESTABLISHED" not in pair.states(), at
+        assert pair.last("r", "failed") is None, at
+    pair.give("r", message)
+    assert pair.r.find("gw").state == "ESTABLISHED"
+
+
+def test_peers_from_anywhere_are_told_apart_by_their_names() -> None:
+    ours = side("r")
+    pair = Pair(side("i"), ours)
+    found = pair.r.peers[0]
+    found.address = "any"
+    other = type(found)("other", "any", port=500, role="responder", **{
+        **ours, "remote_id": certs.identity("another.example")
+    })  # fmt: skip
+    pair.r.peers.insert(0, other)
+    pair.connect()
+    assert pair.r.find("gw") and not pair.r.find("other")
+    assert pair.last("r", "established")["peer"] == "gw"
+
+
+def test_revoked() -> None:
+    bad = lab.holder("ecdsa256", NAMES["i"]).identity
+    revoking = lab.crl(lab.authority(), bad)
+    identity = lab.holder("ecdsa256", NAMES["r"]).identity
+    pair = connect(
+        side("i", made=credentials(bad)),
+        side("r", made=credentials(identity, crls=[revoking])),
+    )
+    assert pair.last("r", "failed")["code"] == "revoked"
+    assert pair.last("i", "notify")["authenticated"] is True
