@@ -30,7 +30,8 @@ def test_overlong_line_is_dropped_whole() -> None:
     assert splitter.overlong == 4
 
 
-@given(st.binary(max_size=200))
+# Hypothesis tries the words that it finds in our sources, too: with this one it makes messages.
+@given(st.binary(max_size=200).filter(lambda data: b"jsonrpc" not in data))
 def test_garbage_is_no_message(data: bytes) -> None:
     assert decode(data) is None
 
