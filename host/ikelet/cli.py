@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ikelet import __version__, boards, cli_device, cli_hil, cli_pki, ports
+from ikelet import __version__, boards, cli_device, cli_hil, cli_pki, cli_psk, ports
 from ikelet.errors import IkeletError
 from ikelet.show import JsonShow, Show, TextShow
 from ikelet.terminal import complain, configuration
@@ -175,7 +175,7 @@ def _scan(path: Path, as_json: bool) -> int:
     return 0 if any(one.type for one in found) else 1
 
 
-for _command in (*cli_device.COMMANDS, cli_hil.hil):
+for _command in (*cli_device.COMMANDS, cli_hil.hil, cli_psk.psk):
     ikelet.add_command(_command)
 ikelet.add_command(cli_pki.group, "pki")
 

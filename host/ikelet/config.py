@@ -255,7 +255,7 @@ class _Checker:
             self.warnings.append(f"{short}: it can be guessed by anyone who poses as a peer")
         else:
             self.errors.append(
-                f"{short}; use one from `openssl rand -base64 24`, "
+                f"{short}; use one from `ikelet psk`, "
                 f"or for a lab allow_weak_psk = true or --allow-weak-psk"
             )
 

@@ -6,6 +6,9 @@ import math
 import secrets
 import string
 
+FORMS = ("base64", "hex", "text")
+_LETTERS = string.ascii_letters + string.digits  # every gateway takes them, and every shell
+
 
 def decoded(text: str) -> bytes:
     """The key that `text` spells, as strongSwan does: 0x and hex, 0s and base64, or plain text.
@@ -39,9 +42,17 @@ def estimated_bits(text: str, words: list[str]) -> float:
     return _fresh(lowered.encode()) * math.log2(_alphabet(key) or 1)
 
 
-def generate() -> str:
-    """A new key of 192 bits, in base64."""
-    return "0s" + base64.b64encode(secrets.token_bytes(24)).decode()
+def generate(bits: int = 192, form: str = "base64") -> str:
+    """A new key of at least `bits` bits, in one of FORMS, as a configuration spells it."""
+    size = math.ceil(bits / 8)
+    if form == "base64":
+        return "0s" + base64.b64encode(secrets.token_bytes(size)).decode()
+    if form == "hex":
+        return "0x" + secrets.token_hex(size)
+    length = math.ceil(bits / math.log2(len(_LETTERS)))
+    text = "".join(secrets.choice(_LETTERS) for _ in range(length))
+    # One in 1,900 begins as a key in hex or base64 does, and would be taken for one.
+    return generate(bits, form) if text.startswith(("0x", "0s")) else text
 
 
 def _alphabet(key: bytes) -> int:

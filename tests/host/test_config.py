@@ -62,7 +62,7 @@ WRONG = [
     ("peer.hq.psk", 1234, ["a whole number", "a text"]),
     ("peer.hq.psk", "0xabc", ["0x", "hexadecimal"]),
     ("peer.hq.psk", "0s!!!", ["0s", "base64"]),
-    ("peer.hq.psk", "password", ["80", "openssl rand", "--allow-weak-psk"]),
+    ("peer.hq.psk", "password", ["80", "ikelet psk", "--allow-weak-psk"]),
     ("peer.hq.psk_fiel", "key", ["unknown key", "did you mean peer.hq.psk_file?"]),
 ]
 IDS = [f"{path}={value}" for path, value, _ in WRONG]
