@@ -185,9 +185,9 @@ def open_link(agent):
     natt_port = network["natt_port"]
     try:
         if natt_port:
-            from agent import link_natt
+            from agent import natt_sockets
 
-            return link_natt.Link(network["bind"], network["port"], natt_port)
+            return natt_sockets.Link(network["bind"], network["port"], natt_port)
         from agent import link_udp
 
         return link_udp.Link(network["bind"], network["port"])

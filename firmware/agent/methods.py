@@ -75,6 +75,9 @@ def _peer(agent, peer):
     if sa and sa.suite:
         entry["suite"] = sa.suite.name
         entry["cookies"] = sa.cookies()
+        entry["remote"] = sa.path[2:]
+        if sa.natt:
+            entry["nat"] = sa.natt.split()
     if sa and sa.established is not None:
         entry["age_s"] = (agent.clock() - sa.established) // 1000
     if peer.name in engine.last_failure:

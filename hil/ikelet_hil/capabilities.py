@@ -88,6 +88,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "micropython": _micropython,
     "labgrid": _labgrid,
     "mpy-cross": lambda: "" if _find_mpy_cross() else "mpy-cross is not installed",
+    "nat": _programs("nft", "conntrack"),
     "netns": _netns,
     "qemu-rv32": _qemu_rv32,
     "root": _root,

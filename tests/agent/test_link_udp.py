@@ -140,7 +140,7 @@ def test_sender_addresses():
 
 def test_two_sockets_as_one_link():
     """IKE's port and the one it shares with ESP: the path's local port says which."""
-    from agent import link_natt
+    from agent import natt_sockets
 
     ike, shared = FakeSocket(), FakeSocket()
     opened = [ike, shared]
@@ -154,7 +154,7 @@ def test_two_sockets_as_one_link():
     module = Module()
     module.getaddrinfo = ike.getaddrinfo
     link_udp.socket = module
-    link = link_natt.Link("10.9.0.2", 500, 4500)
+    link = natt_sockets.Link("10.9.0.2", 500, 4500)
     assert link.local == ("10.9.0.2", 500) and len(link.sockets) == 2
     assert link.receive() is None
     for _ in range(3):

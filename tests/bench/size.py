@@ -36,7 +36,7 @@ FEATURES = {
         "ike/natt.",
         "ike/rivals.",
         "agent/upkeep.",
-        "agent/link_natt.",
+        "agent/natt_sockets.",
     ),
 }
 BOARDS = ("unix", "qemu-rv32")

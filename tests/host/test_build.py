@@ -24,6 +24,7 @@ def test_files_of_the_unix_board() -> None:
     assert {"main.py", "agent/config.mpy", "agent/schema.json", "hal/__init__.mpy"} <= set(files)
     assert [name for name in files if "port_" in name] == ["agent/port_select.mpy"]
     assert [name for name in files if "link_" in name] == ["agent/link_udp.mpy"]
+    assert "agent/natt_sockets.mpy" in files
     sources = [name for name in files if name.endswith(".py") and name != "main.py"]
     assert all(files[name].startswith(b"# Ships as source") for name in sources)
     assert sum(build.sizes(files).values()) == sum(len(content) for content in files.values())

@@ -29,7 +29,8 @@ class StrongswanPeer(ThreadedPeer):
     """A charon as a peer gateway. See `base.Peer` for what all peers share.
 
     `settings` are added to strongswan.conf's charon section, for example
-    {"accept_unencrypted_mainmode_messages": "yes"}. `log_secrets` keeps SKEYID and the like,
+    {"accept_unencrypted_mainmode_messages": "yes"}, `connection` to swanctl.conf's connection, for
+    example {"dpd_delay": "2s"}. `log_secrets` keeps SKEYID and the like,
     which charon prints at log level 4, in `log`. `forgiving` makes `wait` ignore errors that
     charon itself survives.
     """
@@ -39,12 +40,14 @@ class StrongswanPeer(ThreadedPeer):
         config: PeerConfig,
         netns: str | None = None,
         settings: dict[str, str] | None = None,
+        connection: dict[str, str] | None = None,
         log_secrets: bool = False,
         forgiving: bool = False,
     ) -> None:
         super().__init__(config)
         self.forgiving = forgiving
         self._netns = netns
+        self._connection = connection or {}
         secret_level = {"ike": "4"} if log_secrets or config.keylog else {}
         self._charon = CharonProcess(_settings(config) | (settings or {}), netns, secret_level)
         self._log = CharonLog(keep_dumps=log_secrets)
@@ -150,7 +153,7 @@ class StrongswanPeer(ThreadedPeer):
             "rand_time": "0s",
             "local": ours,
             "remote": theirs,
-        }
+        } | self._connection
         self._call("load-conn", {_NAME: connection})
 
     def _load_secrets(self) -> None:
