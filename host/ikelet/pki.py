@@ -35,7 +35,7 @@ _ATTRIBUTES = {
     "UID": NameOID.USER_ID,
 }
 _TEXT = {oid: text for text, oid in _ATTRIBUTES.items()}
-_USAGES = (
+USAGES = (
     "digital_signature",
     "content_commitment",
     "key_encipherment",
@@ -267,7 +267,7 @@ def _authority(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
 
 
 def _usage(*bits: str) -> x509.KeyUsage:
-    return x509.KeyUsage(*(bit in bits for bit in _USAGES))
+    return x509.KeyUsage(*(bit in bits for bit in USAGES))
 
 
 def _hash(key: Key) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:

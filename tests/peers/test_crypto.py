@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ikelet.peers.crypto import DiffieHellman, Keys, derive, encryption_key
+from ikelet.peers.crypto import (
+    DiffieHellman,
+    EllipticCurve,
+    Keys,
+    derive,
+    encryption_key,
+    key_pair,
+)
 from ikelet.peers.suites import CIPHERS, GROUPS, Suite
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "ikev1.json").read_text())
@@ -53,6 +60,43 @@ def test_shared_secret_keeps_its_leading_zero(vector: dict) -> None:
     shared = dh.shared(bytes.fromhex(vector["g_xr"]))
     assert shared.hex() == vector["g_xy"]
     assert shared[0] == 0
+
+
+# RFC 5903 8.1: i, g^i as KE carries it, g^r, g^ir
+_ECP256 = [
+    "C88F01F510D9AC3F70A292DAA2316DE544E9AAB8AFE84049C62A9C57862D1433",
+    "DAD0B65394221CF9B051E1FECA5787D098DFE637FC90B9EF945D0C3772581180",
+    "5271A0461CDB8252D61F1C456FA3E59AB1F45B33ACCF5F58389E0577B8990BB3",
+    "D12DFB5289C8D4F81208B70270398C342296970A0BCCB74C736FC7554494BF63",
+    "56FBF3CA366CC23E8157854C13C58D6AAC23F046ADA30F8353E74F33039872AB",
+    "D6840F6B42F6EDAFD13116E0E12565202FEF8E9ECE7DCE03812464D04B9442DE",
+]
+
+
+def test_curve_of_rfc_5903() -> None:
+    private, x, y, other_x, other_y, shared = _ECP256
+    pair = EllipticCurve(GROUPS["ecp256"], int(private, 16))
+    assert pair.public.hex().upper() == x + y
+    assert pair.shared(bytes.fromhex(other_x + other_y)).hex().upper() == shared
+
+
+@pytest.mark.parametrize(("group", "reason"), [
+    ("ecp256", "not a point"), ("ecp521", "not a point"), ("curve25519", "small order"),
+])  # fmt: skip
+def test_improper_points(group: str, reason: str) -> None:
+    for public in (bytes(GROUPS[group].size), b"\1" + bytes(GROUPS[group].size - 1)):
+        with pytest.raises(ValueError, match=reason):
+            key_pair(GROUPS[group]).shared(public)
+
+
+def test_skeyid_of_signatures() -> None:
+    # RFC 2409 5.1: SKEYID = prf(Ni_b | Nr_b, g^xy)
+    import hashlib
+    import hmac
+
+    suite = Suite(CIPHERS["aes128"], "sha384", GROUPS["curve25519"])
+    keys = derive(suite, None, (b"i", b"r"), (b"I" * 8, b"R" * 8), (b"x", b"y"), b"secret")
+    assert keys.skeyid == hmac.new(b"ir", b"secret", hashlib.sha384).digest()
 
 
 def test_short_skeyid_e_is_expanded() -> None:

@@ -31,7 +31,11 @@ def test_group_is_a_safe_prime(name: str) -> None:
     assert _is_prime(prime // 2)
 
 
-@pytest.mark.parametrize("group", GROUPS.values(), ids=lambda group: group.name)
+@pytest.mark.parametrize(
+    "group",
+    [group for group in GROUPS.values() if isinstance(group, Group)],
+    ids=lambda group: group.name,
+)
 def test_group_has_the_shape_of_its_rfc(group: Group) -> None:
     prime = group.prime
     assert prime.bit_length() == group.bits

@@ -15,6 +15,7 @@ from typing import Any
 
 from scapy.packet import Packet
 
+from . import fragments
 from . import messages as m
 from .base import Address, Datagram, PeerConfig, PeerError, PeerEvent, PeerResult
 from .messages import Header, Payload, RejectedError, require
@@ -41,6 +42,7 @@ class _Sa:
     attempt: int = 0
     deadline: float | None = None
     failed: bool = False
+    reassembly: fragments.Reassembly = field(default_factory=fragments.Reassembly)
 
 
 class BuiltinPeer(ThreadedPeer):
@@ -77,7 +79,7 @@ class BuiltinPeer(ThreadedPeer):
             negotiation = Negotiation(self.config, versions=self.versions)
             sa = _Sa(negotiation, remote)
             self._sas[negotiation.cookies[0]] = self._latest = sa
-            self._send(sa, 1, negotiation.first_message(), ("SA",))
+            self._send(sa, 1, negotiation.first_message(), negotiation.sent)
 
     def wait(self, timeout: float) -> PeerResult:
         """How the latest negotiation ended, after at most `timeout` seconds."""
@@ -149,6 +151,11 @@ class BuiltinPeer(ThreadedPeer):
             self._check_source(source)
             header = m.parse_header(data)
             sa = self._find(header, source)
+            if header.first == m.FRAGMENT and not header.encrypted:
+                whole = self._reassembled(sa, header, data)
+                if whole is None:
+                    return
+                header, data = m.parse_header(whole), whole
             if header.exchange == m.INFORMATIONAL:
                 self._informational(sa, header, data)
             elif not self._duplicate(sa, data):
@@ -176,6 +183,14 @@ class BuiltinPeer(ThreadedPeer):
         self._sas[header.initiator_cookie] = self._latest = sa
         return sa
 
+    def _reassembled(self, sa: _Sa, header: Header, data: bytes) -> bytes | None:
+        """The whole message, once this fragment completes it."""
+        require(sa.negotiation.fragments, "fragment, though nobody agreed to fragments")
+        require(sa.negotiation.expected >= 5, "fragment of a message that is never large")
+        whole = sa.reassembly.add(*m.split(header.first, data[m.HEADER_SIZE :]))
+        require(whole is None or whole[:16] == data[:16], "fragments of another SA's message")
+        return whole
+
     def _duplicate(self, sa: _Sa, data: bytes) -> bool:
         """Whether `data` was seen before; the last message again gets the last answer again."""
         number = sa.seen.get(data)
@@ -200,8 +215,7 @@ class BuiltinPeer(ThreadedPeer):
         if number in (3, 4):
             self._log_key(negotiation.cookies[0].hex(), negotiation.keys.ka)
         if answer is not None:
-            sent = {2: ("SA",), 3: ("KE", "NONCE"), 4: ("KE", "NONCE")}
-            self._send(sa, number + 1, answer, sent.get(number + 1, ("ID", "HASH")))
+            self._send(sa, number + 1, answer, negotiation.sent)
         if negotiation.established:
             self._finish(sa, "established", str(negotiation.suite))
 
@@ -284,9 +298,15 @@ class BuiltinPeer(ThreadedPeer):
         mangled = self.mangle(number, data) if self.mangle else data
         for each in mangled if isinstance(mangled, list) else [mangled]:
             if each is not None:
-                now = time.monotonic()
-                self.datagrams.append(Datagram(now, self.address, sa.remote, each))
-                self._socket.sendto(each, sa.remote)
+                self._put(sa, each)
+
+    def _put(self, sa: _Sa, message: bytes) -> None:
+        """On the wire, in fragments where the other side takes them."""
+        may = sa.negotiation.fragments and message[16] != m.FRAGMENT
+        for each in fragments.split(message) if may else [message]:
+            now = time.monotonic()
+            self.datagrams.append(Datagram(now, self.address, sa.remote, each))
+            self._socket.sendto(each, sa.remote)
 
     # -- ends -------------------------------------------------------------------------------
 

@@ -6,20 +6,42 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers import Cipher as CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from .suites import Cipher, Group, Suite
+from .suites import Cipher, Curve, Group, Suite
 
 # 512 bits: twice the strength of the largest group here (RFC 3526 8, second estimate).
 _EXPONENT_BITS = 512
 
 
+_CURVES = {"ecp256": ec.SECP256R1(), "ecp384": ec.SECP384R1(), "ecp521": ec.SECP521R1()}
+
+
+class KeyPair(Protocol):
+    """One side of a Diffie-Hellman; `public` is what KE carries."""
+
+    public: bytes
+
+    def shared(self, other: bytes) -> bytes:
+        """g^xy of the other side's public value; ValueError where that is no proper one."""
+
+
+def key_pair(group: Group | Curve) -> KeyPair:
+    if isinstance(group, Group):
+        return DiffieHellman(group)
+    return _X25519() if group.name == "curve25519" else EllipticCurve(group)
+
+
 class DiffieHellman:
-    """One side's key pair; `public` is padded to the prime's length."""
+    """A key pair of a MODP group; `public` is padded to the prime's length."""
 
     def __init__(self, group: Group, private: int | None = None) -> None:
         self._group = group
@@ -28,8 +50,48 @@ class DiffieHellman:
 
     def shared(self, other: bytes) -> bytes:
         """g^xy, padded to the prime's length (RFC 2409 5)."""
-        value = pow(int.from_bytes(other, "big"), self._private, self._group.prime)
+        number = int.from_bytes(other, "big")
+        if not 1 < number < self._group.prime - 1:
+            raise ValueError("KE is not between 2 and p - 2")
+        value = pow(number, self._private, self._group.prime)
         return value.to_bytes(self._group.size, "big")
+
+
+class EllipticCurve:
+    """A key pair of an ECP group: x | y without the 4 before it; the secret is x (RFC 5903 7)."""
+
+    def __init__(self, group: Curve, private: int | None = None) -> None:
+        self._curve = _CURVES[group.name]
+        self._private = (
+            ec.derive_private_key(private, self._curve)
+            if private
+            else ec.generate_private_key(self._curve)
+        )
+        point = self._private.public_key().public_bytes(
+            Encoding.X962, PublicFormat.UncompressedPoint
+        )
+        self.public = point[1:]
+
+    def shared(self, other: bytes) -> bytes:
+        try:
+            point = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, b"\x04" + other)
+        except ValueError:
+            raise ValueError("KE is not a point of the curve") from None
+        return self._private.exchange(ec.ECDH(), point)
+
+
+class _X25519:
+    """A key pair of group 31 (RFC 7748 6.1, RFC 8031)."""
+
+    def __init__(self) -> None:
+        self._private = X25519PrivateKey.generate()
+        self.public = self._private.public_key().public_bytes_raw()
+
+    def shared(self, other: bytes) -> bytes:
+        try:
+            return self._private.exchange(X25519PublicKey.from_public_bytes(other))
+        except ValueError:
+            raise ValueError("KE is of small order: the shared secret is zero") from None
 
 
 def prf(hash_name: str, key: bytes, *parts: bytes) -> bytes:
@@ -66,17 +128,18 @@ class Keys:
 
 def derive(
     suite: Suite,
-    psk: bytes,
+    psk: bytes | None,
     nonces: tuple[bytes, bytes],
     cookies: tuple[bytes, bytes],
     publics: tuple[bytes, bytes],
     g_xy: bytes,
 ) -> Keys:
-    """All keys for pre-shared key authentication; each pair is (initiator's, responder's)."""
+    """All keys, `psk` None for signatures; each pair is (initiator's, responder's)."""
     name = suite.hash
     seed = g_xy + b"".join(cookies)
     # RFC 2409 5.4: SKEYID = prf(pre-shared-key, Ni_b | Nr_b)
-    skeyid = prf(name, psk, *nonces)
+    #          5.1: SKEYID = prf(Ni_b | Nr_b, g^xy)
+    skeyid = prf(name, b"".join(nonces), g_xy) if psk is None else prf(name, psk, *nonces)
     # RFC 2409 5: SKEYID_d = prf(SKEYID, g^xy | CKY-I | CKY-R | 0), _a and _e chained to it
     skeyid_d = prf(name, skeyid, seed, b"\x00")
     skeyid_a = prf(name, skeyid, skeyid_d, seed, b"\x01")

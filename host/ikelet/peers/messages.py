@@ -13,8 +13,12 @@ import ipaddress
 import struct
 from dataclasses import dataclass
 
+from cryptography import x509
 from scapy.layers import isakmp
+from scapy.layers.x509 import X509_DirectoryName
 from scapy.packet import Packet, Raw
+
+from ikelet import pki
 
 from .suites import CIPHERS, GROUPS, HASHES, Suite
 
@@ -22,16 +26,31 @@ HEADER_SIZE = 28
 MAIN_MODE, INFORMATIONAL, QUICK_MODE = 2, 5, 32
 ENCRYPTED = 1
 
-SA, KE, ID, HASH, NONCE, NOTIFY, DELETE, VENDOR_ID = 1, 4, 5, 8, 10, 11, 12, 13
+SA, KE, ID, CERT, CERTREQ, HASH, SIG, NONCE, NOTIFY, DELETE, VENDOR_ID, FRAGMENT = (
+    1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 132,
+)  # fmt: skip
 NAMES = {
-    SA: "SA", KE: "KE", ID: "ID", 6: "CERT", 7: "CERTREQ", HASH: "HASH", 9: "SIG",
-    NONCE: "NONCE", NOTIFY: "N", DELETE: "D", VENDOR_ID: "VID", 20: "NAT-D", 132: "FRAG",
+    SA: "SA", KE: "KE", ID: "ID", CERT: "CERT", CERTREQ: "CERTREQ", HASH: "HASH", SIG: "SIG",
+    NONCE: "NONCE", NOTIFY: "N", DELETE: "D", VENDOR_ID: "VID", 20: "NAT-D", FRAGMENT: "FRAG",
 }  # fmt: skip
+
+
+class _Cert(isakmp.ISAKMP_payload):
+    """Encoding and certificate (RFC 2408 3.9)."""
+
+
+class _CertRequest(isakmp.ISAKMP_payload):
+    """Encoding and the name of a CA (RFC 2408 3.10)."""
+
+
 _LAYERS = {
     SA: isakmp.ISAKMP_payload_SA,
     KE: isakmp.ISAKMP_payload_KE,
     ID: isakmp.ISAKMP_payload_ID,
+    CERT: _Cert,
+    CERTREQ: _CertRequest,
     HASH: isakmp.ISAKMP_payload_Hash,
+    SIG: isakmp.ISAKMP_payload_SIG,
     NONCE: isakmp.ISAKMP_payload_Nonce,
     NOTIFY: isakmp.ISAKMP_payload_Notify,
     DELETE: isakmp.ISAKMP_payload_Delete,
@@ -45,6 +64,10 @@ NOTIFY_NAMES = isakmp.NotifyMessageType
 ENCRYPTION, HASH_ALGORITHM, AUTHENTICATION, GROUP = 1, 2, 3, 4
 LIFE_TYPE, LIFE_DURATION, KEY_LENGTH = 11, 12, 14
 PSK, SECONDS = 1, 1
+METHODS = {
+    PSK: "a pre-shared key", 3: "RSA signatures", 9: "ECDSA with P-256",
+    10: "ECDSA with P-384", 11: "ECDSA with P-521",
+}  # fmt: skip
 
 
 class RejectedError(Exception):
@@ -175,8 +198,12 @@ class Transform:
         )
         name = next((name for name, n in HASHES.items() if n == get(HASH_ALGORITHM)), None)
         group = next((group for group in GROUPS.values() if group.number == get(GROUP)), None)
-        usable = cipher and name and group and get(AUTHENTICATION) == PSK
-        return Suite(cipher, name, group) if usable else None
+        return Suite(cipher, name, group) if cipher and name and group else None
+
+    @property
+    def method(self) -> int | None:
+        """The authentication method, a number of METHODS where this peer may know it."""
+        return self.attributes.get(AUTHENTICATION)
 
 
 def parse_sa(payload: Payload) -> tuple[int, list[Transform]]:
@@ -239,15 +266,15 @@ def _parse_attributes(data: bytes, where: str) -> dict[int, int]:
 # -- building -------------------------------------------------------------------------------
 
 
-def transform(number: int, suite: Suite, lifetime: int) -> Transform:
-    """A transform that offers `suite` with the pre-shared key and `lifetime` in seconds."""
+def transform(number: int, suite: Suite, lifetime: int, method: int = PSK) -> Transform:
+    """A transform that offers `suite`, `lifetime` in seconds and an authentication method."""
     attributes = {ENCRYPTION: suite.cipher.number}
     if suite.cipher.variable_key:
         attributes[KEY_LENGTH] = suite.cipher.key_size * 8
     attributes |= {
         HASH_ALGORITHM: HASHES[suite.hash],
         GROUP: suite.group.number,
-        AUTHENTICATION: PSK,
+        AUTHENTICATION: method,
         LIFE_TYPE: SECONDS,
         LIFE_DURATION: lifetime,
     }
@@ -285,6 +312,22 @@ def build_hash(value: bytes) -> Packet:
     return isakmp.ISAKMP_payload_Hash(hash=value)
 
 
+def build_signature(value: bytes) -> Packet:
+    return isakmp.ISAKMP_payload_SIG(sig=value)
+
+
+def build_certificate(body: bytes) -> Packet:
+    return _Cert(load=body)
+
+
+def build_request(body: bytes) -> Packet:
+    return _CertRequest(load=body)
+
+
+def build_vendor_id(body: bytes) -> Packet:
+    return isakmp.ISAKMP_payload_VendorID(VendorID=body)
+
+
 def build_id(body: bytes) -> Packet:
     """An identification payload of the octets `identity` made."""
     return isakmp.ISAKMP_payload_ID(bytes(isakmp.ISAKMP_payload(load=body)))
@@ -303,6 +346,8 @@ def identity(name: str) -> bytes:
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
+        if "=" in name:
+            return struct.pack(">BBH", 9, 0, 0) + pki.name(name).public_bytes()
         kind = 3 if "@" in name else 2
         return struct.pack(">BBH", kind, 0, 0) + name.encode()
     return struct.pack(">BBH", 1 if address.version == 4 else 5, 0, 0) + address.packed
@@ -312,7 +357,23 @@ def describe_identity(body: bytes) -> str:
     kind, data = body[0], body[4:]
     if (kind, len(data)) in ((1, 4), (5, 16)):
         return str(ipaddress.ip_address(data))
+    if kind == 9:
+        return pki.text(parse_name(data))
     return data.decode("ascii", "replace") if kind in (2, 3) else f"type {kind} {data.hex()}"
+
+
+def parse_name(der: bytes) -> x509.Name:
+    """A distinguished name of an ID or a CERTREQ payload."""
+    try:
+        return x509.Name(
+            x509.RelativeDistinguishedName(
+                x509.NameAttribute(x509.ObjectIdentifier(one.type.val), one.value.val.decode())
+                for one in rdn.rdn
+            )
+            for rdn in X509_DirectoryName(der).directoryName
+        )
+    except Exception as error:  # scapy fails in many ways on what is cut short
+        raise RejectedError(f"no distinguished name: {der.hex()}", 18) from error
 
 
 def build_chain(layers: list[Packet]) -> tuple[int, bytes]:
@@ -321,6 +382,10 @@ def build_chain(layers: list[Packet]) -> tuple[int, bytes]:
     for layer, following in zip(layers, [*kinds[1:], 0], strict=True):
         layer.next_payload = following
     return kinds[0], b"".join(bytes(layer) for layer in layers)
+
+
+def names(layers: list[Packet]) -> tuple[str, ...]:
+    return tuple(NAMES[_kind(layer)] for layer in layers)
 
 
 def _kind(layer: Packet) -> int:

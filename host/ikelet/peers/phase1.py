@@ -1,4 +1,4 @@
-"""One Main Mode negotiation with a pre-shared key: six messages in, six messages out.
+"""One Main Mode negotiation: six messages in, six messages out.
 
 No socket, clock or thread here: `open` takes a datagram apart, `handle` checks it against the
 state and returns the answer. Everything the other side sends is verified, and what breaks a
@@ -11,6 +11,9 @@ rule raises RejectedError and changes nothing: state and IV advance only after e
                              <--  4   HDR, KE, Nr
     5  HDR*, IDii, HASH_I    -->
                              <--  6   HDR*, IDir, HASH_R        (RFC 2409 5.4)
+
+With certificates CERT and SIG stand for HASH (RFC 2409 5.1); the responder asks for certificates
+(CERTREQ) in message 4, the initiator in message 5.
 """
 
 from __future__ import annotations
@@ -22,11 +25,13 @@ from collections.abc import Mapping, Sequence
 
 from scapy.packet import Packet
 
+from . import fragments
 from . import messages as m
 from .base import PeerConfig
-from .crypto import DiffieHellman, Keys, derive
+from .crypto import KeyPair, Keys, derive, key_pair, prf
 from .messages import Header, Payload, RejectedError, require
 from .parts import Change, unchanged
+from .signatures import Holder
 from .suites import Suite, parse
 
 _NONCE_SIZE = 32
@@ -35,6 +40,9 @@ DONE = 7
 
 class Negotiation:
     """`expected` is the number of the message to come, DONE once the SA is established.
+
+    `fragments`: both sides can put messages together from fragments. `sent` names the payloads of
+    the latest message that was made.
 
     `versions` (by number, of messages 5 and 6) says what is sent for a message: each Change makes
     one of it, before encryption. The negotiation goes on with the last; `forged` has the others.
@@ -53,7 +61,12 @@ class Negotiation:
         self.remote_id: str | None = None
         self.keys: Keys | None = None
         self.forged: list[bytes] = []
+        self.fragments = False
+        self.sent: tuple[str, ...] = ()
         self._config = config
+        self._holder = Holder(config.credentials) if config.credentials else None
+        self._method = self._holder.method if self._holder else m.PSK
+        self._asked = False
         self._versions = versions or {}
         self._suites = [parse(proposal) for proposal in config.proposals]
         self._cookie_i = initiator_cookie or secrets.token_bytes(8)
@@ -61,7 +74,7 @@ class Negotiation:
         self._nonce = secrets.token_bytes(_NONCE_SIZE)
         self._offered: list[m.Transform] = []
         self._sai_b = b""
-        self._dh: DiffieHellman | None = None
+        self._dh: KeyPair | None = None
         self._publics = (b"", b"")
         self._iv = b""
         self._pending_iv = b""
@@ -82,12 +95,12 @@ class Negotiation:
     def first_message(self) -> bytes:
         """Message 1, offering every configured proposal as one transform."""
         self._offered = [
-            m.transform(number, suite, self._config.lifetime)
+            m.transform(number, suite, self._config.lifetime, self._method)
             for number, suite in enumerate(self._suites, 1)
         ]
         layer = m.build_sa(1, self._offered)
         self._sai_b = bytes(layer)[4:]
-        return self._build([layer])
+        return self._build([layer, *self._capabilities()])
 
     def open(self, header: Header, data: bytes) -> list[Payload]:
         """The payloads of the expected message, decrypted if it is message 5 or 6."""
@@ -108,6 +121,8 @@ class Negotiation:
 
     def handle(self, payloads: list[Payload]) -> bytes | None:
         """Check the expected message, advance, and return the answer, if there is one."""
+        if self._holder:
+            self._learn(payloads)
         handler = {
             1: self._on_offer,
             2: self._on_choice,
@@ -118,13 +133,32 @@ class Negotiation:
         }[self.expected]
         return handler(payloads)
 
+    def _learn(self, payloads: list[Payload]) -> None:
+        """What the other side can do, and whether it wants to see a certificate."""
+        for payload in payloads:
+            if payload.kind == m.VENDOR_ID and payload.body.startswith(fragments.VENDOR_ID):
+                self.fragments = True
+            elif payload.kind == m.CERTREQ:
+                self._asked = self._holder.answers(payload.body) or self._asked
+
+    def _capabilities(self) -> list[Packet]:
+        """With certificates messages grow beyond a packet."""
+        return [m.build_vendor_id(fragments.ANNOUNCED)] if self._holder else []
+
     # -- messages 1 and 2 -------------------------------------------------------------------
 
     def _on_offer(self, payloads: list[Payload]) -> bytes:
         proposal, transforms = self._parse_sa(payloads)
         numbers = [transform.number for transform in transforms]
         require(len(set(numbers)) == len(numbers), f"transform numbers repeat: {numbers}", 15)
-        chosen = next((t for t in transforms if t.suite in self._suites), None)
+        common = [t for t in transforms if t.suite in self._suites]
+        chosen = next((t for t in common if t.method == self._method), None)
+        if common and not chosen:
+            theirs = m.METHODS.get(common[0].method, f"method {common[0].method}")
+            raise RejectedError(
+                f"the other side authenticates by {theirs}, this one by {m.METHODS[self._method]}",
+                m.NO_PROPOSAL_CHOSEN,
+            )
         if chosen is None:
             offered = ", ".join(str(t.suite or t.attributes) for t in transforms)
             wanted = ", ".join(self._config.proposals)
@@ -134,7 +168,7 @@ class Negotiation:
         self._sai_b = payloads[0].body
         self._agree(chosen)
         self.expected = 3
-        return self._build([m.build_sa(proposal, [chosen])])
+        return self._build([m.build_sa(proposal, [chosen]), *self._capabilities()])
 
     def _on_choice(self, payloads: list[Payload]) -> bytes:
         proposal, transforms = self._parse_sa(payloads)
@@ -155,28 +189,41 @@ class Negotiation:
         return self._build(self._public_payloads())
 
     def _parse_sa(self, payloads: list[Payload]) -> tuple[int, list[m.Transform]]:
-        (sa,) = m.only(payloads, (m.SA,), also=(m.VENDOR_ID,))
+        (sa,) = m.only(payloads, (m.SA,), also=(m.VENDOR_ID, m.CERTREQ))
         require(payloads[0] is sa, "SA is not the first payload")
         return m.parse_sa(sa)
 
     def _agree(self, chosen: m.Transform) -> None:
         self.suite = chosen.suite
         self.lifetime = chosen.attributes.get(m.LIFE_DURATION)
-        self._dh = DiffieHellman(self.suite.group)
+        self._dh = key_pair(self.suite.group)
 
     # -- messages 3 and 4 -------------------------------------------------------------------
 
     def _public_payloads(self) -> list[Packet]:
-        return [m.build_ke(self._dh.public), m.build_nonce(self._nonce)]
+        requests = self._requests() if not self.initiator else []
+        return [m.build_ke(self._dh.public), m.build_nonce(self._nonce), *requests]
+
+    def _requests(self) -> list[Packet]:
+        return [m.build_request(body) for body in self._holder.requests()] if self._holder else []
 
     def _on_public(self, payloads: list[Payload]) -> bytes:
-        ke, nonce = m.only(payloads, (m.KE, m.NONCE), also=(m.VENDOR_ID,))
-        self._check_public(ke.body)
+        ke, nonce = m.only(payloads, (m.KE, m.NONCE), also=(m.VENDOR_ID, m.CERTREQ))
+        group = self.suite.group
+        require(
+            len(ke.body) == group.size,
+            f"KE has {len(ke.body)} octets, {group.name} needs {group.size}",
+            17,
+        )
         require(8 <= len(nonce.body) <= 256, f"nonce has {len(nonce.body)} octets, not 8 to 256")
         nonces = self._ordered(self._nonce, nonce.body)
         self._publics = self._ordered(self._dh.public, ke.body)
-        g_xy = self._dh.shared(ke.body)
-        keys = derive(self.suite, self._config.psk, nonces, self.cookies, self._publics, g_xy)
+        try:
+            g_xy = self._dh.shared(ke.body)
+        except ValueError as error:
+            raise RejectedError(str(error), 17) from None
+        psk = None if self._holder else self._config.psk
+        keys = derive(self.suite, psk, nonces, self.cookies, self._publics, g_xy)
         self.keys, self._iv = keys, keys.iv
         if self.initiator:
             self.expected = 6
@@ -184,19 +231,22 @@ class Negotiation:
         self.expected = 5
         return self._build(self._public_payloads())
 
-    def _check_public(self, public: bytes) -> None:
-        group = self.suite.group
-        require(
-            len(public) == group.size,
-            f"KE has {len(public)} octets, {group.name} needs {group.size}",
-            17,
-        )
-        value = int.from_bytes(public, "big")
-        require(1 < value < group.prime - 1, "KE is not between 2 and p - 2", 17)
-
     # -- messages 5 and 6 -------------------------------------------------------------------
 
     def _on_identity(self, payloads: list[Payload]) -> bytes | None:
+        check = self._check_signature if self._holder else self._check_hash
+        identity = check(payloads)
+        self._check_identity(identity)
+        for payload in payloads:
+            if payload.kind == m.NOTIFY:
+                self._check_initial_contact(payload.body)
+        self.remote_id = m.describe_identity(identity)
+        self._iv = self._pending_iv
+        self.expected = DONE
+        return None if self.initiator else self._identity_message()
+
+    def _check_hash(self, payloads: list[Payload]) -> bytes:
+        """The body of ID, which the pre-shared key proves."""
         identity, value = m.only(payloads, (m.ID, m.HASH), also=(m.NOTIFY, m.VENDOR_ID))
         expected = self._hash(not self.initiator, identity.body)
         require(
@@ -205,14 +255,16 @@ class Negotiation:
             "or what was hashed does",
             24,
         )
-        self._check_identity(identity.body)
-        for payload in payloads:
-            if payload.kind == m.NOTIFY:
-                self._check_initial_contact(payload.body)
-        self.remote_id = m.describe_identity(identity.body)
-        self._iv = self._pending_iv
-        self.expected = DONE
-        return None if self.initiator else self._identity_message()
+        return identity.body
+
+    def _check_signature(self, payloads: list[Payload]) -> bytes:
+        """The body of ID, which a certificate and its signature prove."""
+        also = (m.CERT, m.CERTREQ, m.NOTIFY, m.VENDOR_ID)
+        identity, value = m.only(payloads, (m.ID, m.SIG), also)
+        digest = self._hash(not self.initiator, identity.body)
+        certificates = [payload.body for payload in payloads if payload.kind == m.CERT]
+        self._holder.check(certificates, identity.body, digest, value.body)
+        return identity.body
 
     def _check_identity(self, body: bytes) -> None:
         require(len(body) > 4, "ID is empty", 18)
@@ -224,8 +276,9 @@ class Negotiation:
         )
         wanted = self._config.remote_id
         if wanted is not None:
-            same = body[:1] + body[4:] == m.identity(wanted)[:1] + m.identity(wanted)[4:]
-            require(same, f"ID is {m.describe_identity(body)}, expected {wanted}", 18)
+            theirs = m.describe_identity(body)
+            same = theirs == m.describe_identity(m.identity(wanted))
+            require(same, f"ID is {theirs}, expected {wanted}", 18)
 
     def _check_initial_contact(self, body: bytes) -> None:
         require(len(body) >= 8, "notification is cut off", 16)
@@ -237,13 +290,24 @@ class Negotiation:
 
     def _identity_message(self) -> bytes:
         body = m.identity(self._config.local_id)
-        layers = [m.build_id(body), m.build_hash(self._hash(self.initiator, body))]
+        digest = self._hash(self.initiator, body)
+        layers = [m.build_id(body), *self._proof(digest)]
+        self.sent = m.names(layers)
         made = m.build_chain(layers)
         versions = self._versions.get(5 if self.initiator else 6, [unchanged])
         sealed = [self._sealed(*change(*made)) for change in versions]
         *self.forged, message = [message for message, _ in sealed]
         self._iv = sealed[-1][1]
         return message
+
+    def _proof(self, digest: bytes) -> list[Packet]:
+        """HASH, or certificates if they were asked for, and SIG."""
+        if not self._holder:
+            return [m.build_hash(digest)]
+        shown = self._holder.certificates() if self._asked else []
+        requests = self._requests() if self.initiator else []
+        signature = m.build_signature(self._holder.sign(digest))
+        return [*map(m.build_certificate, shown), *requests, signature]
 
     def _sealed(self, first: int, chain: bytes) -> tuple[bytes, bytes]:
         """A message of these payloads under the current IV, and its last block."""
@@ -255,7 +319,9 @@ class Negotiation:
         #             HASH_R = prf(SKEYID, g^xr | g^xi | CKY-R | CKY-I | SAi_b | IDir_b)
         step = 1 if of_initiator else -1
         parts = self._publics[::step] + self.cookies[::step]
-        return self.keys.prf(self.keys.skeyid, *parts, self._sai_b, identity)
+        # RFC 4754 3: of ECDSA the prf is HMAC of the signature's hash.
+        name = (self._holder and self._holder.hash) or self.suite.hash
+        return prf(name, self.keys.skeyid, *parts, self._sai_b, identity)
 
     # -- Informational ----------------------------------------------------------------------
 
@@ -297,6 +363,7 @@ class Negotiation:
             require(cookie == self._cookie_r, "responder cookie is not this SA's", 4)
 
     def _build(self, layers: list[Packet]) -> bytes:
+        self.sent = m.names(layers)
         return m.build_message(self.cookies, *m.build_chain(layers))
 
     def _ordered(self, ours: bytes, theirs: bytes) -> tuple[bytes, bytes]:
@@ -315,8 +382,9 @@ class Negotiation:
             payloads, padding = m.split(first, self.keys.decrypt(iv, body))
         except RejectedError as error:
             raise RejectedError(
-                f"does not decrypt to payloads ({error}): the pre-shared keys differ, "
-                "or the keys or IV do"
+                f"does not decrypt to payloads ({error}): "
+                + ("" if self._holder else "the pre-shared keys differ, or ")
+                + "the keys or IV do"
             ) from None
         require(not any(padding), "padding is not zero")
         # charon adds a whole block where none is needed; more than that hides something.

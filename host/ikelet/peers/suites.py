@@ -39,6 +39,15 @@ class Group:
         return modp_prime(self.bits, self.constant)
 
 
+@dataclass(frozen=True)
+class Curve:
+    """A curve; `size` octets are a public value: x | y (RFC 5903 7), of x25519 u (RFC 8031)."""
+
+    name: str
+    number: int
+    size: int
+
+
 CIPHERS = {
     cipher.name: cipher
     for cipher in (
@@ -52,7 +61,7 @@ CIPHERS = {
 HASHES = {"md5": 1, "sha1": 2, "sha256": 4, "sha384": 5, "sha512": 6}
 
 # The last column is the constant that RFC 2409 6.2 and RFC 3526 add to pi.
-GROUPS = {
+GROUPS: dict[str, Group | Curve] = {
     group.name: group
     for group in (
         Group("modp1024", 2, 1024, 129093),
@@ -62,6 +71,10 @@ GROUPS = {
         Group("modp4096", 16, 4096, 240904),
         Group("modp6144", 17, 6144, 929484),
         Group("modp8192", 18, 8192, 4743158),
+        Curve("ecp256", 19, 64),
+        Curve("ecp384", 20, 96),
+        Curve("ecp521", 21, 132),
+        Curve("curve25519", 31, 32),
     )
 }
 
@@ -72,7 +85,7 @@ class Suite:
 
     cipher: Cipher
     hash: str
-    group: Group
+    group: Group | Curve
 
     def __str__(self) -> str:
         return f"{self.cipher.name}-{self.hash}-{self.group.name}"
