@@ -3,6 +3,8 @@
 import gc
 import sys
 
+from agent.methods import unload
+
 # What stays, in the order of dependence. It is loaded before anything that goes again, and with a
 # collection after each: what is freed later is then one piece, and large numbers fit into it.
 _RESIDENT = (
@@ -208,15 +210,6 @@ def wanted(peers):
             yield "hash", suite.hash
             _, bits, c, _ = registry.GROUPS[suite.group]
             yield ("modexp", bits) if c else ("ec", suite.group)
-
-
-def unload(*names):
-    """Free modules that only boot needs."""
-    for name in names:
-        package, _, module = name.partition(".")
-        if sys.modules.pop(name, None) and hasattr(sys.modules[package], module):
-            delattr(sys.modules[package], module)
-    gc.collect()
 
 
 def _network_reason(error, address, port):

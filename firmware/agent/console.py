@@ -15,11 +15,13 @@ class Refused(Exception):
 
 
 class Console:
-    """`methods`: {name: function(params dict) -> JSON value}; `write(bytes)`: the serial line."""
+    """`methods`: {name: function(params dict) -> JSON value}; `find(name)`: the function of any
+    other, or None; `write(bytes)`: the serial line."""
 
-    def __init__(self, write, methods):
+    def __init__(self, write, methods, find):
         self._write = write
         self._methods = methods
+        self._find = find
         self._line = bytearray()
         self._overlong = False
 
@@ -64,7 +66,9 @@ class Console:
                 raise ValueError
         except (ValueError, KeyError, AttributeError, TypeError, UnicodeError, RuntimeError):
             return self._error(None, _PARSE_ERROR, "not a JSON-RPC request")
-        method = self._methods.get(name) if isinstance(name, str) else None
+        method = None
+        if isinstance(name, str):
+            method = self._methods.get(name) or self._find(name)
         if method is None:
             return self._error(number, _UNKNOWN_METHOD, "unknown method")
         if not isinstance(params, dict):

@@ -56,6 +56,7 @@ class Agent:
         self.hal = None
         self.interface = None
         self.room = None  # see net.share_memory
+        self.heap = None  # as it was when the console was last asked, see methods
         self.link = None
         self.engine = None
         self.credentials = None  # where a peer is authenticated by certificates
@@ -66,7 +67,9 @@ class Agent:
         self.last_crash = self._last_crash()
         self._watchdog = None
         self.upkeep = None  # where the agent initiates by itself
-        self.console = Console(port.write_serial, methods.methods(self))
+        self.console = Console(
+            port.write_serial, methods.methods(self), lambda name: methods.find(self, name)
+        )
 
     # --- boot -----------------------------------------------------------------------------------
 
@@ -79,7 +82,7 @@ class Agent:
             boot.boot(self, self.path)
         except boot.Fatal as fatal:
             self.fatal = fatal.args
-        boot.unload("agent.config", "agent.store", "agent.net", "hal.selftest", "agent.boot")
+        methods.unload("agent.config", "agent.store", "agent.net", "hal.selftest", "agent.boot")
         if self.fatal:
             code, reason = self.fatal
             self.event({"event": "fatal", "code": code, "reason": reason})

@@ -18,7 +18,7 @@ class Line:
 
     def __init__(self):
         self.written = b""
-        self.console = Console(self._write, {"echo": echo, "refuse": refuse})
+        self.console = Console(self._write, {"echo": echo, "refuse": refuse}, {"found": echo}.get)
 
     def _write(self, data):
         self.written += data
@@ -99,3 +99,8 @@ def test_we_notify():
         "method": "event",
         "params": {"event": "boot"},
     }
+
+
+def test_a_method_that_is_found_elsewhere():
+    request = ECHO.replace(b"echo", b"found")
+    assert Line().say(request) == [ANSWER]

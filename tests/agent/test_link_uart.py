@@ -14,7 +14,7 @@ class Host:
 
     def __init__(self):
         self.written = b""
-        console = Console(self._write, {})
+        console = Console(self._write, {}, {}.get)
         self.link = Link("10.9.0.2", 500, console)
         self._console = console
 

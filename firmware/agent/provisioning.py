@@ -1,0 +1,42 @@
+"""The configuration, as it comes over the console. Loaded for each call alone."""
+
+import json
+
+from agent.console import Refused
+
+_MAX_CONFIG = 24576  # characters: certificates are the most of it
+
+
+def config_put(agent, params):
+    """One piece of a new configuration's JSON: {"offset", "data"}; offset 0 begins anew."""
+    offset, data = params.get("offset"), params.get("data")
+    if not isinstance(data, str) or offset not in (0, len(agent.received)):
+        raise Refused("config.put wants data at offset 0 or %d" % len(agent.received))
+    if offset == 0:
+        agent.received = ""
+    if len(agent.received) + len(data) > _MAX_CONFIG:
+        raise Refused("a configuration has at most %d characters" % _MAX_CONFIG)
+    agent.received += data
+    return {"received": len(agent.received)}
+
+
+def config_commit(agent, params):
+    """Check what was put, and make it the configuration of the next boot: all of it or nothing."""
+    from os import urandom
+
+    from agent import config, store
+
+    try:
+        new = json.loads(agent.received)
+        config.checked(new, agent.path + "agent/schema.json")
+    except ValueError:
+        raise Refused("not JSON")
+    except config.ConfigError as error:
+        raise Refused(str(error))
+    finally:
+        agent.received = ""
+    try:
+        store.open_store(agent.path).save(new, urandom(16))
+    except OSError as error:
+        raise Refused("cannot be written: %s" % error)
+    return {"ok": True}

@@ -1,0 +1,98 @@
+"""What the console tells about the agent, and of its configuration; never a secret: "(set)"
+stands for one. Loaded for each call alone.
+"""
+
+from agent import VERSION
+from agent.methods import unload
+
+
+def config_get(agent, params):
+    """The configuration as the agent works with it."""
+    return agent.config
+
+
+def status(agent, params):
+    """Everything about the device but its secrets."""
+    answer = {
+        "version": VERSION,
+        "board": agent.board.get("name"),
+        "uptime_ms": agent.clock(),
+        "last_crash": agent.last_crash,
+        "flash_encrypted": _flash_encrypted(agent.board),
+    }
+    if agent.engine is None:
+        answer["mode"] = "stopped"
+        answer["code"], answer["reason"] = agent.fatal
+        return answer
+    answer.update(counters(agent, params))
+    device = agent.config["device"]
+    answer["device"] = device["name"]
+    answer["mode"] = "development" if device["development"] else "production"
+    answer["selftest"] = agent.proven
+    if agent.credentials:
+        answer["certificate"] = {
+            "expires": agent.credentials.expires,
+            "now": agent.wall.now(),
+            "key": agent.credentials.kind,
+        }
+    answer["peers"] = [_peer(agent, peer) for peer in agent.engine.peers]
+    return answer
+
+
+def _flash_encrypted(board):
+    from agent import efuse
+
+    try:
+        return efuse.flash_encrypted(board.get("chip"))
+    finally:
+        unload("agent.efuse")
+
+
+def _peer(agent, peer):
+    engine = agent.engine
+    sa = engine.find(peer.name)
+    entry = {
+        "name": peer.name,
+        "address": peer.address,
+        "port": peer.port,
+        "role": peer.role,
+        "auth": peer.auth,
+        "state": sa.state if sa else "DOWN",
+    }
+    if sa and sa.suite:
+        entry["suite"] = sa.suite.name
+        entry["cookies"] = sa.cookies()
+        entry["remote"] = sa.path[2:]
+        if sa.natt:
+            entry["nat"] = sa.natt.split()
+    if sa and sa.established is not None:
+        entry["age_s"] = (agent.clock() - sa.established) // 1000
+    if peer.name in engine.last_failure:
+        entry["code"], entry["reason"] = engine.last_failure[peer.name]
+    return entry
+
+
+def counters(agent, params):
+    """Engines, drops and heap."""
+    drops = dict(agent.engine.drops.by_reason)
+    if agent.link.empty_datagrams:
+        drops["empty-datagram"] = agent.link.empty_datagrams
+    return {
+        "engines": agent.hal.counts,
+        "engine_failures": agent.hal.failures,
+        "drops": drops,
+        "send_failures": agent.link.send_failures,
+        "heap": heap(agent),
+    }
+
+
+def heap(agent):
+    """Bytes, as they were before this module was loaded: in use, garbage included, and after a
+    collection. How many modules are loaded tells growth by an import from a leak."""
+    bytes_of = dict(zip(("with_garbage", "used", "free", "modules"), agent.heap))
+    try:
+        from esp32 import HEAP_DATA, idf_heap_info
+    except ImportError:
+        return bytes_of
+    # [free, in one piece, the least ever free] of each region that the radio and lwIP share.
+    return dict(bytes_of, system=[list(region[1:]) for region in idf_heap_info(HEAP_DATA)])
