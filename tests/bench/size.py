@@ -38,6 +38,12 @@ FEATURES = {
         "agent/upkeep.",
         "agent/natt_sockets.",
     ),
+    "what the console is asked for": (
+        "agent/efuse.",
+        "agent/proving.",
+        "agent/provisioning.",
+        "agent/status.",
+    ),
 }
 BOARDS = ("unix", "qemu-rv32")
 
