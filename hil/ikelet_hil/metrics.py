@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import (
@@ -49,31 +49,25 @@ class _Collected(Collector):
 
 
 def _tests(run: Run) -> Metric:
-    family = CounterMetricFamily(
-        f"{_PREFIX}tests", "Tests by how they ended.", labels=["board", "outcome"]
-    )
-    for board in run.boards:
-        for outcome, count in sorted(run.counts(board).items()):
-            family.add_metric([board, outcome], count)
-    return family
+    found: dict[tuple[str, ...], int] = {
+        (board, outcome): count
+        for board in run.boards
+        for outcome, count in run.counts(board).items()
+    }
+    return _counter("tests", "Tests by how they ended.", ["board", "outcome"], found)
 
 
 def _times(run: Run) -> Iterator[Metric]:
     tests = GaugeMetricFamily(
         f"{_PREFIX}test_seconds", "Duration of a test.", labels=["board", "test"]
     )
-    phases: Counter[tuple[str, str]] = Counter()
+    phases: Counter[tuple[str, ...]] = Counter()
     for record in run.records:
         tests.add_metric([record.board, record.test], record.seconds)
         for phase, seconds in record.raw["phases"].items():
             phases[record.board, phase] += seconds
     yield tests
-    family = CounterMetricFamily(
-        f"{_PREFIX}phase_seconds", "Time spent in each phase.", labels=["board", "phase"]
-    )
-    for labels, seconds in sorted(phases.items()):
-        family.add_metric(labels, seconds)
-    yield family
+    yield _counter("phase_seconds", "Time spent in each phase.", ["board", "phase"], phases)
 
 
 def _handshakes(run: Run) -> Metric:
@@ -111,32 +105,30 @@ def _heap(run: Run) -> Metric:
 
 
 def _datagrams(run: Run) -> Metric:
-    family = CounterMetricFamily(
-        f"{_PREFIX}datagrams",
-        "Datagrams on the wire by what became of them.",
-        labels=["board", "direction", "fate"],
-    )
-    found = Counter(
+    found: Counter[tuple[str, ...]] = Counter(
         (record.board, passage["direction"], passage["fate"])
         for record in run.records
         for passage in record.passages
     )
-    for labels, count in sorted(found.items()):
-        family.add_metric(labels, count)
-    return family
+    what = "Datagrams on the wire by what became of them."
+    return _counter("datagrams", what, ["board", "direction", "fate"], found)
 
 
 def _recoveries(run: Run) -> Metric:
-    family = CounterMetricFamily(
-        f"{_PREFIX}recoveries",
-        "Rungs of the recovery ladder that were tried.",
-        labels=["board", "rung", "helped"],
-    )
-    found = Counter(
+    found: Counter[tuple[str, ...]] = Counter(
         (record.board, each["recovery"], "yes" if each["ok"] else "no")
         for record in run.records
         for each in record.recoveries
     )
-    for labels, count in sorted(found.items()):
-        family.add_metric(labels, count)
+    what = "Rungs of the recovery ladder that were tried."
+    return _counter("recoveries", what, ["board", "rung", "helped"], found)
+
+
+def _counter(
+    name: str, what: str, labels: list[str], found: Mapping[tuple[str, ...], float]
+) -> Metric:
+    """`found` has the count of each combination of the labels' values."""
+    family = CounterMetricFamily(f"{_PREFIX}{name}", what, labels=labels)
+    for values, count in sorted(found.items()):
+        family.add_metric(values, count)
     return family

@@ -19,10 +19,21 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from ikelet import tables
 from ikelet.errors import MisuseError
+from ikelet.tables import Rule
 
 NAMES = ("quarantine.toml", "hil/quarantine.toml")
-_TEXTS = ("test", "board", "owner", "reason")
+_RULES: dict[str, Rule] = {
+    "test": tables.text("a pattern of test ids, without the board"),
+    "board": tables.text('a board\'s name, or "*"'),
+    "owner": tables.text("who sees to it"),
+    "reason": tables.text("why it fails"),
+    "until": (
+        lambda value: type(value) is datetime.date,
+        "a day, such as until = 2030-12-31",
+    ),
+}
 
 
 class QuarantineError(MisuseError):
@@ -73,20 +84,12 @@ def _errors(raw: dict[str, Any]) -> Iterator[str]:
     for name in raw:
         if name != "quarantine":
             yield f"{name} is unknown; write [[quarantine]]"
-    tables = raw.get("quarantine", [])
-    if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
+    entries = raw.get("quarantine", [])
+    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
         yield "quarantine is a list of tables; write [[quarantine]]"
         return
-    for number, table in enumerate(tables, 1):
-        where = f"quarantine {number}"
-        for key in table:
-            if key not in (*_TEXTS, "until"):
-                yield f"{where}: {key} is unknown; use {', '.join(_TEXTS)}, until"
-        for key in _TEXTS:
-            if not isinstance(table.get(key), str) or not table[key].strip():
-                yield f"{where}: {key} is missing or no text"
-        if type(table.get("until")) is not datetime.date:
-            yield f"{where}: until is missing or no day; write until = 2030-12-31"
+    for number, table in enumerate(entries, 1):
+        yield from tables.errors(f"quarantine {number}", table, _RULES, list(_RULES))
 
 
 class Quarantine:

@@ -17,22 +17,21 @@ The file is the user's: no part of the repository, and changed by `boards --scan
 """
 
 import difflib
-import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ikelet import boards
+from ikelet import boards, tables
 from ikelet.errors import MisuseError
+from ikelet.tables import Rule
 
 NAME = "bench.toml"
 VARIABLE = "IKELET_BENCH"
 WAYS = ("usb", "mac", "location", "url")
-Rule = tuple[Callable[[Any], bool], str]
 
 
 class BenchError(MisuseError):
@@ -127,42 +126,30 @@ def _with_key(path: Path, network: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _text(what: str) -> Rule:
-    return lambda value: isinstance(value, str) and bool(value.strip()), what
-
-
-def _choice(*choices: str) -> Rule:
-    return lambda value: value in choices, f"one of {', '.join(choices)}"
-
-
-def _whole(low: int, high: int) -> Rule:
-    return lambda value: type(value) is int and low <= value <= high, f"{low} to {high}"
-
-
 _MAC: Rule = (
     lambda value: isinstance(value, str) and len(plain_mac(value)) == 12,
     "a MAC address",
 )
 _NETWORK: dict[str, Rule] = {
-    "host": _text("this machine's address as the boards reach it"),
-    "bind": _text("the board's address"),
-    "netmask": _text("the network's mask"),
-    "gateway": _text("the router's address"),
-    "ssid": _text("the Wi-Fi's name"),
-    "wifi_key_file": _text("a file with the Wi-Fi's key"),
+    "host": tables.text("this machine's address as the boards reach it"),
+    "bind": tables.text("the board's address"),
+    "netmask": tables.text("the network's mask"),
+    "gateway": tables.text("the router's address"),
+    "ssid": tables.text("the Wi-Fi's name"),
+    "wifi_key_file": tables.text("a file with the Wi-Fi's key"),
 }
 _BOARD: dict[str, Rule] = {
-    "type": _text("the name of a file in boards/, without .toml"),
-    "usb": _text("the USB serial number"),
+    "type": tables.text("the name of a file in boards/, without .toml"),
+    "usb": tables.text("the USB serial number"),
     "mac": _MAC,
-    "location": _text('the USB port, such as "1-1.4"'),
-    "url": _text("a device or a URL: socket://host:port, rfc2217://host:port"),
-    "image": _text("MicroPython's image for the rung reflash; see `ikelet flash --help`"),
+    "location": tables.text('the USB port, such as "1-1.4"'),
+    "url": tables.text("a device or a URL: socket://host:port, rfc2217://host:port"),
+    "image": tables.text("MicroPython's image for the rung reflash; see `ikelet flash --help`"),
 }
 _POWER: dict[str, dict[str, Rule]] = {
-    "uhubctl": {"hub": _text("the hub's location"), "port": _whole(1, 32)},
-    "command": {"on": _text("a shell command"), "off": _text("a shell command")},
-    "relay": {"url": _text("the relay's serial port"), "channel": _whole(1, 16)},
+    "uhubctl": {"hub": tables.text("the hub's location"), "port": tables.whole(1, 32)},
+    "command": {"on": tables.text("a shell command"), "off": tables.text("a shell command")},
+    "relay": {"url": tables.text("the relay's serial port"), "channel": tables.whole(1, 16)},
 }
 
 
@@ -170,13 +157,13 @@ def _errors(raw: Mapping[str, Any]) -> Iterator[str]:
     for name in raw:
         if name not in ("board", "network"):
             yield f"{name} is unknown; use [network], [board.NAME]"
-    yield from _of_table("network", raw.get("network", {}), _NETWORK)
-    tables = raw.get("board", {})
-    if not isinstance(tables, dict) or not all(isinstance(one, dict) for one in tables.values()):
+    yield from tables.errors("network", raw.get("network", {}), _NETWORK)
+    entries = raw.get("board", {})
+    if not isinstance(entries, dict) or not all(isinstance(one, dict) for one in entries.values()):
         yield "board has a table for each board: [board.NAME]"
         return
     seen: dict[str, str] = {}
-    for name, table in tables.items():
+    for name, table in entries.items():
         yield from _of_board(f"board.{name}", table)
         for way in WAYS:
             if way in table and seen.setdefault(f"{way} {table[way]}", name) != name:
@@ -185,7 +172,7 @@ def _errors(raw: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_board(name: str, table: dict[str, Any]) -> Iterator[str]:
     plain = {key: value for key, value in table.items() if key not in ("power", "network")}
-    yield from _of_table(name, plain, _BOARD, ["type"])
+    yield from tables.errors(name, plain, _BOARD, ["type"])
     known = [board.name for board in boards.load_all().values()]
     if table["type"] not in known:
         near = difflib.get_close_matches(table["type"], known, n=1)
@@ -193,35 +180,16 @@ def _of_board(name: str, table: dict[str, Any]) -> Iterator[str]:
         yield f'{name}.type is "{table["type"]}"; {hint}'
     if not any(way in table for way in WAYS):
         yield f"{name} has nothing to find it by; give it {', '.join(WAYS[:-1])} or {WAYS[-1]}"
-    yield from _of_table(f"{name}.network", table.get("network", {}), _NETWORK)
+    yield from tables.errors(f"{name}.network", table.get("network", {}), _NETWORK)
     power = table.get("power", {})
     if not isinstance(power, dict) or power:
         yield from _of_power(f"{name}.power", power)
 
 
 def _of_power(name: str, power: Any) -> Iterator[str]:
-    kind: Rule = _choice(*_POWER)
+    kind = tables.choice(*_POWER)
+    if isinstance(power, dict) and (found := power.get("kind")) not in (None, *_POWER):
+        # Which other keys there may be, the kind says.
+        yield from tables.errors(name, {"kind": found}, {"kind": kind})
     own = _POWER.get(power.get("kind", ""), {}) if isinstance(power, dict) else {}
-    yield from _of_table(name, power, {"kind": kind, **own}, ["kind", *own])
-
-
-def _of_table(
-    name: str, table: Any, rules: Mapping[str, Rule], needed: list[str] | None = None
-) -> Iterator[str]:
-    if not isinstance(table, dict):
-        yield f"{name} is not a table; write [{name}]"
-        return
-    if "kind" in rules and "kind" in table and not rules["kind"][0](table["kind"]):
-        yield f"{name}.kind is {json.dumps(table['kind'], default=str)}; it is {rules['kind'][1]}"
-    for key in table:
-        if key not in rules:
-            near = difflib.get_close_matches(key, rules, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"use {', '.join(rules)}"
-            yield f"{name}.{key} is unknown; {hint}"
-    for key in needed or []:
-        if key not in table:
-            yield f"{name}.{key} is missing; it is {rules[key][1]}"
-    for key, value in table.items():
-        check, what = rules[key]
-        if not check(value):
-            yield f"{name}.{key} is {json.dumps(value, default=str)}; it is {what}"
+    yield from tables.errors(name, power, {"kind": kind, **own}, ["kind", *own])

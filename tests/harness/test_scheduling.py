@@ -169,9 +169,9 @@ def test_patterns_take_brackets_as_they_are():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("until = ", "till = "), "quarantine 1: till is unknown"),
-        ((f"until = {LATER}", 'until = "soon"'), "quarantine 1: until is missing or no day"),
-        (('owner = "jane"', ""), "quarantine 1: owner is missing"),
+        (("until = ", "till = "), r"quarantine 1\.till is unknown; did you mean until\?"),
+        ((f"until = {LATER}", 'until = "soon"'), r'quarantine 1\.until is "soon"; it is a day'),
+        (('owner = "jane"', ""), r"quarantine 1\.owner is missing; it is who sees to it"),
         (("[[quarantine]]", "[[isolation]]"), r"isolation is unknown; write \[\[quarantine\]\]"),
         (("= ", ""), "Expected '='"),
     ],
