@@ -22,12 +22,14 @@ demo: $(VENV)/.run ## boot the agent under MicroPython and bring phase 1 up with
 test: $(VENV)/.dev ## run all tests; what this machine lacks is skipped by name
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS) $(ARGS)
 
-lint: $(VENV)/.dev ## style, types (host and firmware apart), spelling
+lint: $(VENV)/.dev ## style, types (host and firmware apart), spelling, workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy host/ikelet hil/ikelet_hil
 	$(BIN)/mypy --config-file mypy-firmware.ini
 	$(BIN)/codespell
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github
 
 format: $(VENV)/.dev ## put the code into the project's style
 	$(BIN)/ruff check --fix-only --quiet .
