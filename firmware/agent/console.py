@@ -6,8 +6,13 @@ notifications never hold a secret: they are built from what is meant to be shown
 
 import json
 
-_MAX_LINE = 4096
-_PARSE_ERROR, _INVALID_REQUEST, _UNKNOWN_METHOD, _FAILED = -32700, -32600, -32601, -32000
+from micropython import const
+
+_MAX_LINE = const(4096)
+_PARSE_ERROR = const(-32700)
+_INVALID_REQUEST = const(-32600)
+_UNKNOWN_METHOD = const(-32601)
+_FAILED = const(-32000)
 
 
 class Refused(Exception):

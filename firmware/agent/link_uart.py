@@ -6,10 +6,12 @@ again. So nothing is lost without either side's knowing: a line that noise has h
 
 from binascii import a2b_base64, b2a_base64
 
+from micropython import const
+
 from agent.console import Refused
 
-_MAX_WAITING = 6  # as many as lwIP keeps for a socket
-_MAX_DATAGRAM = 2049
+_MAX_WAITING = const(6)  # as many as lwIP keeps for a socket
+_MAX_DATAGRAM = const(2049)
 
 
 class Link:

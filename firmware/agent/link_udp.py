@@ -8,9 +8,13 @@ again, and is counted.
 import socket
 import struct
 
-_SIZE = 2049  # one more than the longest message, so that a longer one is seen as such
-_EAGAIN, _ENOMEM, _ENOBUFS = 11, 12, 105
-_MAX_UNSENT = 4
+from micropython import const
+
+_SIZE = const(2049)  # one more than the longest message, so that a longer one is seen as such
+_EAGAIN = const(11)
+_ENOMEM = const(12)
+_ENOBUFS = const(105)
+_MAX_UNSENT = const(4)
 
 
 class Link:

@@ -7,12 +7,15 @@
 from time import sleep_ms
 
 import network
+from micropython import const
 
 _PINS = ("mdc", "mdio", "reset", "power", "ref_clk", "cs", "int")
-_HEAP = 72 * 1024  # beside the first 56 KB or so: the agent, an exchange, and gaps between them
-_RADIO = 24 * 1024  # what drivers and lwIP need for datagrams in flight: 9 KB were seen
-_TRIES = 150
-_TRY_MS = 100
+_HEAP = const(
+    72 * 1024
+)  # beside the first 56 KB or so: the agent, an exchange, and gaps between them
+_RADIO = const(24 * 1024)  # what drivers and lwIP need for datagrams in flight: 9 KB were seen
+_TRIES = const(150)
+_TRY_MS = const(100)
 
 
 class NetError(Exception):

@@ -4,14 +4,16 @@ import gc
 import json
 import sys
 
+from micropython import const
+
 from agent import VERSION, methods
 from agent.clock import Clock
 from agent.console import Console
 
-_MAX_WAIT_MS = 1000
-_BURST = 8  # datagrams taken before the others get their turn; lwIP queues 6
-_MAX_STARVED = 100  # turns in a row without memory
-_CRASH_FILE = "crash.txt"
+_MAX_WAIT_MS = const(1000)
+_BURST = const(8)  # datagrams taken before the others get their turn; lwIP queues 6
+_MAX_STARVED = const(100)  # turns in a row without memory
+_CRASH_FILE = const("crash.txt")
 
 
 def main(path=""):

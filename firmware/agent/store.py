@@ -11,11 +11,15 @@ import json
 import os
 from binascii import hexlify
 
+from micropython import const
+
 _SLOTS = ("a", "b")
-_TAG_BYTES = 16
+_TAG_BYTES = const(16)
 _SECRETS = (("network", "wifi_key"), ("certificate", "key"))  # and every peer's psk
-_DEVICE_KEY = "device_key"
-_PLAIN = "config.json"  # a bench's configuration, keys and all; it counts where no slot does
+_DEVICE_KEY = const("device_key")
+_PLAIN = const(
+    "config.json"
+)  # a bench's configuration, keys and all; it counts where no slot does
 
 
 class Empty(Exception):

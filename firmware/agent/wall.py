@@ -1,11 +1,13 @@
 """The time of day, as far as the board knows it, and what hangs on it."""
 
-_TO_2000 = 946684800  # seconds from 1970, the epoch of Unix, to that of some ports
-_PLAUSIBLE = 1700000000  # a clock that shows less was never set
-_AGAIN_MS = 60000  # after a time server has not answered
-_DAY_MS = 86400000
-_DAY_S = 86400
-_WARN_DAYS = 30
+from micropython import const
+
+_TO_2000 = const(946684800)  # seconds from 1970, the epoch of Unix, to that of some ports
+_PLAUSIBLE = const(1700000000)  # a clock that shows less was never set
+_AGAIN_MS = const(60000)  # after a time server has not answered
+_DAY_MS = const(86400000)
+_DAY_S = const(86400)
+_WARN_DAYS = const(30)
 
 
 class Wall:

@@ -7,10 +7,13 @@ HASH without a DigestInfo (RFC 2409 section 5.1); certificates and their request
 
 from binascii import unhexlify
 
+from micropython import const
+
 from hal import HalError, PublicKeyError, equal, wipe
 from hal.modular import inverse
 
-_MIN_BITS, _MAX_BITS = 2048, 4096
+_MIN_BITS = const(2048)
+_MAX_BITS = const(4096)
 
 # DER of the DigestInfo up to the digest, which ends it (RFC 8017 section 9.2, note 1).
 _DIGEST_INFO = {

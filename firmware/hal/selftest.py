@@ -7,6 +7,8 @@ words of an accelerator and keeps the software engine's share of the first excha
 
 from binascii import unhexlify
 
+from micropython import const
+
 from hal import EngineError
 
 _MODEXP = {
@@ -18,7 +20,7 @@ _MODEXP = {
     6144: 0x6AC262,
     8192: 0x06B803,
 }
-_EXPONENT = b"\x9d\x03\xc5\x5a\xe7"
+_EXPONENT = const(b"\x9d\x03\xc5\x5a\xe7")
 
 # Of short scalars, as the time depends on the length alone, and the same check.
 _SCALARS = b"\x9d\x03\xc5", b"\x3a\xe1\x76"
@@ -31,7 +33,7 @@ _AES_KEY = {
     192: b"8e73b0f7da0e6452c810f32b809079e562f8ead2522c6b7b",
     256: b"603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4",
 }
-_AES_PLAIN = b"6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51"
+_AES_PLAIN = const(b"6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51")
 _AES_CIPHER = {
     128: b"7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b2",
     192: b"4f021db243bc633d7178183a9fa071e8b4d9ada9ad7dedf4e5e738763f69145a",
@@ -39,9 +41,9 @@ _AES_CIPHER = {
 }
 
 # The keys and text of SP 800-67, appendix B, chained under a zero IV.
-_DES_KEY = b"0123456789abcdef23456789abcdef01456789abcdef0123"
-_DES_PLAIN = b"54686520717566636b2062726f776e20"
-_DES_CIPHER = b"a826fd8ce53b855f854b649a0a3903c9"
+_DES_KEY = const(b"0123456789abcdef23456789abcdef01456789abcdef0123")
+_DES_PLAIN = const(b"54686520717566636b2062726f776e20")
+_DES_CIPHER = const(b"a826fd8ce53b855f854b649a0a3903c9")
 
 # FIPS 180's 896-bit message, "abcdefgh bcdefghi ..." without the blanks.
 _DIGEST = {

@@ -6,14 +6,16 @@ window of four bits takes its entry from a table of all sixteen, read as a whole
 are multiplied by a random number first. docs/side-channels.md says how far that goes.
 """
 
+from micropython import const
+
 from hal import EngineError, curves
 from hal.machine import machine
 from hal.modular import inverse
 
 # X Y Z, U V W two points in homogeneous coordinates, B the curve's b, a ... g scratch.
-_NAMES = "XYZUVWBabcdefg"
-_SECOND = 3
-_B = 6
+_NAMES = const("XYZUVWBabcdefg")
+_SECOND = const(3)
+_B = const(6)
 
 # X Y Z becomes the sum of both points, for a = -3: algorithm 4 of Renes, Costello and Batina,
 # "Complete addition formulas for prime order elliptic curves" (2016).
@@ -24,12 +26,12 @@ _ADDITION = (
 )
 # X Y Z becomes sixteen times itself, in Jacobian coordinates meanwhile ("dbl-2001-b" of the
 # Explicit-Formulas Database): cheaper than algorithm 6, but not for the point at infinity.
-_TO_JACOBIAN = "X=X*Z a=Z*Z Y=Y*a "
+_TO_JACOBIAN = const("X=X*Z a=Z*Z Y=Y*a ")
 _JACOBIAN_DOUBLING = (
     "a=Z*Z b=Y*Y c=X*b d=X-a e=X+a d=d*e d=d2d Z=Y*Z Z=Z+Z X=d*d c=c3c X=X-c X=X-c c=c-X Y=d*c "
     "b=b*b b=b+b b=b3b Y=Y-b "
 )
-_TO_HOMOGENEOUS = "a=Z*Z X=X*Z Z=Z*a"
+_TO_HOMOGENEOUS = const("a=Z*Z X=X*Z Z=Z*a")
 
 # X Y Z becomes its double, whichever it is: algorithm 6, with Y * Z taken first.
 _DOUBLING = (
@@ -37,7 +39,8 @@ _DOUBLING = (
     "X=X*d c=c2c Z=B*Z Z=Z-c Z=Z-a Z=Z2Z a=a2a a=a-c a=a*Z Y=Y+a e=e+e Z=e*Z X=X-Z Z=e*b "
     "Z=Z3Z"
 )
-_ADD, _DOUBLE = 0, 1
+_ADD = const(0)
+_DOUBLE = const(1)
 
 
 def multiply(curve, scalar, point, mask):

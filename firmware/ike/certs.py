@@ -11,6 +11,8 @@ that the peer is told. An error in an authentic certificate ends the exchange at
 import gc
 import struct
 
+from micropython import const
+
 import hal as _hal
 import pki
 from hal import PublicKeyError
@@ -18,8 +20,9 @@ from ike import registry as R
 from ike.exchange import Refused
 from ike.wire import Drop
 
-_X509_SIGNATURE, _PKCS7 = 4, 1  # encodings of CERT and CERTREQ (RFC 2408 section 3.9)
-_MAX_CERTIFICATES = 8
+_X509_SIGNATURE = const(4)  # encodings of CERT and CERTREQ (RFC 2408 section 3.9)
+_PKCS7 = const(1)
+_MAX_CERTIFICATES = const(8)
 
 
 class Credentials:

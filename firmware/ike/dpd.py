@@ -6,13 +6,15 @@ the SA's protection. Loaded with the first SA that needs it.
 
 import struct
 
+from micropython import const
+
 from ike import informational
 from ike.wire import Drop
 
 R_U_THERE, R_U_THERE_ACK = 36136, 36137
-_TRIES = 5
-_RETRY_MS = 5000
-_MAX_ASKED = 8  # answers to one sequence number: a question may come again, and be replayed
+TRIES = const(5)
+_RETRY_MS = const(5000)
+MAX_ASKED = const(8)  # answers to one sequence number: a question may come again, and be replayed
 
 
 class Dpd:
@@ -36,8 +38,8 @@ class Dpd:
         if self.due is None or now < self.due:
             return
         sa = self._sa
-        if self._tries == _TRIES:
-            sa.engine.dead(sa, "no answer to %d R-U-THERE" % _TRIES)
+        if self._tries == TRIES:
+            sa.engine.dead(sa, "no answer to %d R-U-THERE" % TRIES)
             return
         if self._tries == 0:  # repeated with the number it had
             self._sequence = self._sequence + 1 & 0xFFFFFFFF
@@ -64,7 +66,7 @@ class Dpd:
             self._asked = 0
             sa.follow()
         self._asked += 1
-        if self._asked > _MAX_ASKED:
+        if self._asked > MAX_ASKED:
             raise Drop("old-dpd")
         self.heard(now)
         self._send(R_U_THERE_ACK, sequence)

@@ -9,14 +9,16 @@ accepted: a forged piece costs nothing but its place, which the honest one takes
 
 import struct
 
+from micropython import const
+
 from ike import registry as R
 from ike import wire
 from ike.wire import Drop
 
-_MAX_FRAGMENTS = 24  # 8 KB in the smallest that routers ask for, 400 bytes
-_ID = 1  # only one message is under way at a time; peers use a constant too
-_LAST = 1
-_HEADER = 8  # of the payload: generic header, fragment id, number, flags
+_MAX_FRAGMENTS = const(24)  # 8 KB in the smallest that routers ask for, 400 bytes
+_ID = const(1)  # only one message is under way at a time; peers use a constant too
+_LAST = const(1)
+_HEADER = const(8)  # of the payload: generic header, fragment id, number, flags
 
 
 class Reassembly:

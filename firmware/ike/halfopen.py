@@ -15,17 +15,19 @@ and what a peer was once authenticated with stays remembered.
 
 import struct
 
+from micropython import const
+
 from ike import informational, wire
 from ike import registry as R
 from ike.mainmode import Sa
 from ike.wire import Drop
 
-PLACES = 16  # half-open exchanges that others began, in the whole agent ...
-RESERVED = 4  # ... but for every peer at least these
-_FIRSTS = 16  # different first messages remembered, ...
-_FIRSTS_BYTES = 4096  # ... and their size, where it is not the only one
-_MINUTE_MS = 60000
-_NOTIFY_INTERVAL_MS = 1000
+PLACES = const(16)  # half-open exchanges that others began, in the whole agent ...
+RESERVED = const(4)  # ... but for every peer at least these
+FIRSTS = const(16)  # different first messages remembered, ...
+FIRSTS_BYTES = const(4096)  # ... and their size, where it is not the only one
+_MINUTE_MS = const(60000)
+_NOTIFY_INTERVAL_MS = const(1000)
 
 
 class First:
@@ -114,12 +116,12 @@ def _remember(engine, peer, content, tag, now):
             return first
         size += len(first.content)
     first = First(peer, content, tag, now)
-    if len(engine.firsts) >= _FIRSTS or size > _FIRSTS_BYTES:
+    if len(engine.firsts) >= FIRSTS or size > FIRSTS_BYTES:
         engine.firsts = [
             f for f in engine.firsts if f.since is None or now - f.since < 2 * _MINUTE_MS
         ]
         size = sum([len(f.content) for f in engine.firsts]) + len(content)
-    if len(engine.firsts) < _FIRSTS and (size <= _FIRSTS_BYTES or not engine.firsts):
+    if len(engine.firsts) < FIRSTS and (size <= FIRSTS_BYTES or not engine.firsts):
         engine.firsts.append(first)
     return first
 

@@ -2,13 +2,16 @@
 
 import struct
 
+from micropython import const
+
 import hal as _hal
 from ike import keys, rivals, wire
 from ike import registry as R
 from ike.wire import Drop
 
 _DPD = (36136, 36137)  # R-U-THERE and its ACK (RFC 3706 section 5.3)
-_FIRST_ERROR, _LAST_ERROR = 1, 16383  # RFC 2408 section 3.14.1
+_FIRST_ERROR = const(1)  # RFC 2408 section 3.14.1
+_LAST_ERROR = const(16383)
 
 
 def receive(engine, lines, header, datagram):

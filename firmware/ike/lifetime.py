@@ -9,8 +9,11 @@ initiator's cookie is the smaller stays, on either side. Loaded with the first S
 
 import struct
 
-GRACE_MS = 30000  # how long a responder keeps what was replaced
-_BACKOFF_MS, _MAX_BACKOFF_MS = 2000, 300000
+from micropython import const
+
+GRACE_MS = const(30000)  # how long a responder keeps what was replaced
+_BACKOFF_MS = const(2000)
+MAX_BACKOFF_MS = const(300000)
 
 
 def draw(hal, below):
@@ -21,7 +24,7 @@ def draw(hal, below):
 def backoff(hal, failures):
     """Milliseconds until the next attempt after so many failures in a row: doubling to 5 minutes,
     each time between half of that and all of it, so that a thousand branches come one by one."""
-    most = min(_BACKOFF_MS << min(failures, 10), _MAX_BACKOFF_MS)
+    most = min(_BACKOFF_MS << min(failures, 10), MAX_BACKOFF_MS)
     return most // 2 + draw(hal, most // 2)
 
 

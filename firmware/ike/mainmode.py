@@ -17,6 +17,8 @@ The rules (RFC 2409 section 5):
 import struct
 from binascii import hexlify
 
+from micropython import const
+
 import hal as _hal
 from ike import groups, keys, policy, rivals, wire
 from ike import registry as R
@@ -63,8 +65,8 @@ SECRETS = {
 }
 _ALL_SECRETS = ("x", "skeyid", "skeyid_d", "skeyid_a", "ka")
 
-_NONCE_BYTES = 32
-_FIRST_CONTACT = b"\x60\x02"  # INITIAL-CONTACT, 24578 (RFC 2407 section 4.6.3.3)
+_NONCE_BYTES = const(32)
+_FIRST_CONTACT = const(b"\x60\x02")  # INITIAL-CONTACT, 24578 (RFC 2407 section 4.6.3.3)
 _MAY_BE_LARGE = ("MAIN_R2", "MAIN_I3", "ESTABLISHED")  # the next message, or its repetition
 _GIVEN_UP = {
     "MAIN_I1": ("no-answer", "no answer to message 1"),

@@ -16,15 +16,17 @@ are the lines of one exchange; the first that is authenticated ends the others.
   arrives, costs that attempt.
 """
 
+from micropython import const
+
 from ike import wire
 from ike.exchange import Replay, Retransmitter
 from ike.wire import Drop
 
-MAX_RIVALS = 40  # in the agent
-_MAX_ANSWERS = 24  # messages 2 in one exchange
-_PATIENCE_MS = 200  # how long message 6 may take before a rival's message 5 is made
-_TOO_MANY = "too-many-rivals"
-_INTERVAL_MS = 100  # from one rival's Diffie-Hellman to the next
+MAX_RIVALS = const(40)  # in the agent
+MAX_ANSWERS = const(24)  # messages 2 in one exchange
+_PATIENCE_MS = const(200)  # how long message 6 may take before a rival's message 5 is made
+_TOO_MANY = const("too-many-rivals")
+_INTERVAL_MS = const(100)  # from one rival's Diffie-Hellman to the next
 
 
 def receive(engine, lines, header, datagram, digest, now):
@@ -50,7 +52,7 @@ def spare(line):
     """A copy of a line that a message in clear is about to move on, among the engine's SAs."""
     engine = line.engine
     if line.spare:
-        most = _MAX_ANSWERS if line.state == "MAIN_I1" else MAX_RIVALS
+        most = MAX_ANSWERS if line.state == "MAIN_I1" else MAX_RIVALS
         if line.forks == most or len([sa for sa in engine.sas if sa.rival]) >= MAX_RIVALS:
             raise Drop(_TOO_MANY)
     copy = object.__new__(type(line))

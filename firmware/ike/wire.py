@@ -6,18 +6,24 @@ wrong is raised as Drop: the named reason under which the datagram is counted.
 
 import struct
 
+from micropython import const
+
 from ike import registry as R
 
-HEADER = 28
-MAX_MESSAGE = 2048  # group 18 needs 1 KB for KE; certificates come in fragments of less
-MAX_WHOLE = 8192  # of a message in fragments: a chain of three certificates, and room
-MAX_DATAGRAM = 1252  # what crosses a path of 1280 bytes, IPv4 and the non-ESP marker included
-_MAX_PAYLOADS = 32
-_MAX_TRANSFORMS = 64
-_MAX_OFFER = 1400  # bytes: it is kept for HASH, and one datagram carries no more unfragmented
+HEADER = const(28)
+MAX_MESSAGE = const(2048)  # group 18 needs 1 KB for KE; certificates come in fragments of less
+MAX_WHOLE = const(8192)  # of a message in fragments: a chain of three certificates, and room
+MAX_DATAGRAM = const(
+    1252
+)  # what crosses a path of 1280 bytes, IPv4 and the non-ESP marker included
+_MAX_PAYLOADS = const(32)
+_MAX_TRANSFORMS = const(64)
+_MAX_OFFER = const(
+    1400
+)  # bytes: it is kept for HASH, and one datagram carries no more unfragmented
 ZERO_COOKIE = bytes(8)
 
-_FORMAT = "!8s8sBBBBII"
+_FORMAT = const("!8s8sBBBBII")
 
 
 class Drop(Exception):

@@ -25,21 +25,21 @@ _MAX_SERIAL = const(21)  # 20 and the sign's (section 4.1.2.2)
 
 # Whole AlgorithmIdentifiers: the parameters, or that there are none, belong to the algorithm.
 RSA = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00"
-_EC = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"
+_EC = const(b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01")
 CURVES = {
     b"\x30\x13" + _EC + b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07": ("ecp256", 256),
     b"\x30\x10" + _EC + b"\x06\x05\x2b\x81\x04\x00\x22": ("ecp384", 384),
     b"\x30\x10" + _EC + b"\x06\x05\x2b\x81\x04\x00\x23": ("ecp521", 521),
 }
-_RSA_WITH = b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01"  # + algorithm, NULL
-_ECDSA_WITH = b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03"  # + algorithm
+_RSA_WITH = const(b"\x30\x0d\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01")  # + algorithm, NULL
+_ECDSA_WITH = const(b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03")  # + algorithm
 _HASHES_RSA = {4: "md5", 5: "sha1", 11: "sha256", 12: "sha384", 13: "sha512"}
 _HASHES_ECDSA = {2: "sha256", 3: "sha384", 4: "sha512"}
-_ECDSA_SHA1 = b"\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x04\x01"
+_ECDSA_SHA1 = const(b"\x30\x09\x06\x07\x2a\x86\x48\xce\x3d\x04\x01")
 
 # Extensions of section 4.2.1 by the last byte of 2.5.29.x; the RFC 4945 section 5.1.3.12 purposes.
-_STANDARD = b"\x55\x1d"
-_CONSTRAINTS = b"\x1e\x24\x36"  # of names, of policies, inhibitAnyPolicy
+_STANDARD = const(b"\x55\x1d")
+_CONSTRAINTS = const(b"\x1e\x24\x36")  # of names, of policies, inhibitAnyPolicy
 _PURPOSES = (
     b"\x2b\x06\x01\x05\x05\x07\x03\x11",  # id-kp-ipsecIKE
     b"\x55\x1d\x25\x00",  # anyExtendedKeyUsage

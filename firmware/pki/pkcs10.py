@@ -1,11 +1,13 @@
 """A request for a certificate (RFC 2986), so that the private key need not leave the board."""
 
+from micropython import const
+
 from pki import der
 from pki.certificate import CURVES, RSA, algorithm_of
 from pki.encode import bits, element, integer
 
-_EXTENSION_REQUEST = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e"
-_SUBJECT_ALT_NAME = b"\x06\x03\x55\x1d\x11"
+_EXTENSION_REQUEST = const(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e")
+_SUBJECT_ALT_NAME = const(b"\x06\x03\x55\x1d\x11")
 
 
 def request(subject, key, sign, names=()):

@@ -6,7 +6,7 @@ from pki import der
 
 EPOCH_2000 = const(946684800)  # 2000-01-01 in Unix seconds: where an ESP32 begins to count
 
-_MONTHS = b"\x1f\x1c\x1f\x1e\x1f\x1e\x1f\x1f\x1e\x1f\x1e\x1f"
+_MONTHS = const(b"\x1f\x1c\x1f\x1e\x1f\x1e\x1f\x1f\x1e\x1f\x1e\x1f")
 
 
 def read(reader):

@@ -102,7 +102,7 @@ def test_a_flood_of_different_offers():
         pair.settle(2)
         for number in range(FLOOD // 4):
             pair.give("r", flood(number, 60 + number))
-        assert len(pair.r.firsts) <= halfopen._FIRSTS
+        assert len(pair.r.firsts) <= halfopen.FIRSTS
         pair.collect("r")
         pair.pending = [entry for entry in pair.pending if entry[0] == "i"]
         pair.settle()
@@ -119,7 +119,7 @@ def test_memory_for_first_messages_is_bounded():
         chain = wire.chain([(R.SA, wire.sa_body(transforms))])
         cookie = b"large" + number.to_bytes(3, "big")
         pair.give("r", wire.message(cookie, bytes(8), R.SA, R.ID_PROT, False, 0, chain))
-        assert sum([len(f.content) for f in pair.r.firsts]) <= halfopen._FIRSTS_BYTES
+        assert sum([len(f.content) for f in pair.r.firsts]) <= halfopen.FIRSTS_BYTES
     assert pair.r.drops.by_reason == {"half-open-replaced": 100 - halfopen.PLACES}
     assert pair.r.firsts
     pair.clock.now = 200000

@@ -80,7 +80,7 @@ def test_a_cut_wire_is_noticed_and_the_reason_kept():
         assert world.count(side, "deleted", by="dead-peer") == 1
         assert world.engines[side].last_failure["gw"][0] in ("dead-peer", "no-answer")
     world.cut = False
-    world.run(HOUR + 600000 + 2 * lifetime._MAX_BACKOFF_MS)
+    world.run(HOUR + 600000 + 2 * lifetime.MAX_BACKOFF_MS)
     assert len(world.common()) == 1
     assert world.engines["i"].last_failure == {}
 
@@ -127,7 +127,7 @@ def test_dpd_gives_up_after_its_tries():
     assert pair.last("i", "deleted")["by"] == "dead-peer"
     assert pair.i.last_failure["gw"][0] == "dead-peer"
     asked = [d for side, d in pair.log[6:] if side == "i"]
-    assert len(asked) == dpd._TRIES
+    assert len(asked) == dpd.TRIES
 
 
 def told(pair, number, sequence, spi=None):
@@ -162,7 +162,7 @@ def test_a_replayed_question_is_answered_a_few_times():
     datagram = told(pair, dpd.R_U_THERE, 7)
     for _ in range(100):
         pair.give("r", datagram)
-    assert len(pair.r.take_datagrams()) == dpd._MAX_ASKED
+    assert len(pair.r.take_datagrams()) == dpd.MAX_ASKED
     told(pair, dpd.R_U_THERE, 8)
     assert len(pair.r.take_datagrams()) == 1
 

@@ -111,7 +111,7 @@ def test_the_number_of_rivals_is_bounded():
         engine = pair.i if victim == "i" else pair.r
         for value in range(200):
             pair.give(victim, changed(honest, 8 if number == 2 else 99, value))
-        most = rivals._MAX_ANSWERS if number == 2 else rivals.MAX_RIVALS
+        most = rivals.MAX_ANSWERS if number == 2 else rivals.MAX_RIVALS
         assert len([sa for sa in engine.sas if sa.rival]) == most
         assert engine.drops.by_reason["too-many-rivals"] == 200 - most - 1
         pair.clock.now = 400000
