@@ -20,13 +20,13 @@ SUITE = "aes128-sha256-modp2048"
 
 
 class Branch:
-    """An agent in a namespace; as on a board of its own it initiates by itself. `events` holds
-    what it told, in order."""
+    """An agent in a namespace; as on a board of its own it initiates by itself, unless not
+    `calls`. `events` holds what it told, in order."""
 
-    def __init__(self, netns: str, given: dict[str, Any], folder: Path, heap: int = 0) -> None:
-        board = dataclasses.replace(boards.find("unix"), autostart=True)
-        if heap:
-            board = dataclasses.replace(board, heap=heap)
+    def __init__(
+        self, netns: str, given: dict[str, Any], folder: Path, calls: bool = True
+    ) -> None:
+        board = dataclasses.replace(boards.find("unix"), autostart=calls)
         self.events: list[Event] = []
         self._program = folder / f"micropython-{netns}"
         if not self._program.exists():
@@ -96,9 +96,10 @@ def charon(
     remote_id: str | None = None,
     retransmit: tuple[float, ...] = (0.5, 1.0, 2.0),
     lifetime: int = 28800,
+    settings: dict[str, str] | None = None,
     **connection: str,
 ) -> StrongswanPeer:
-    """A charon; `connection` is added to its connection."""
+    """A charon; `settings` and `connection` as StrongswanPeer has them."""
     given = PeerConfig(
         role=role,
         psk=PSK.encode(),
@@ -110,7 +111,7 @@ def charon(
         retransmit=retransmit,
         lifetime=lifetime,
     )
-    return StrongswanPeer(given, netns=netns, connection=connection)
+    return StrongswanPeer(given, netns=netns, settings=settings, connection=connection)
 
 
 def until(
