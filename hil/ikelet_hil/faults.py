@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ikelet.peers.parts import Change, unchanged
-from ikelet.peers.suites import GROUPS
+from ikelet.peers.suites import GROUPS, Group
 from ikelet_hil import changes as c
 from ikelet_hil.changes import Raw
 from ikelet_hil.rules import At, Rule, corrupt, drop, duplicate, inject, reorder, replay, rewrite
@@ -245,6 +245,7 @@ FRAMING = [
 # -- what the payloads say ------------------------------------------------------------------------
 
 _GROUP = GROUPS[SUITE.split("-")[2]]
+assert isinstance(_GROUP, Group)
 _UNKNOWN, _NO_PROPOSAL, _R_U_THERE = 4242, 14, 36136
 
 

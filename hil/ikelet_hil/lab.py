@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import base64
 import functools
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from ikelet import pki
+from ikelet import credentials, pki
 from ikelet.peers import Credentials
 from ikelet.pki import Identity, Key, Validity
 
@@ -57,7 +52,7 @@ class Holder:
     def for_peer(self) -> Credentials:
         """As a peer gateway takes it."""
         return Credentials(
-            self._key(),
+            credentials.pkcs8(self.identity.signing_key()),
             tuple(self.chain()),
             tuple(_der(one.certificate) for one in self.anchors),
             tuple(self.crls),
@@ -65,18 +60,11 @@ class Holder:
 
     def for_agent(self, **more: Any) -> dict[str, Any]:
         """The agent's section [certificate]."""
-        section = {
-            "key": base64_of(self._key()),
-            "chain": [base64_of(one) for one in self.chain()],
-            "ca": [base64_of(_der(one.certificate)) for one in self.anchors],
-            "crl": [base64_of(one) for one in self.crls],
-            "time": int(time.time()),
-        } | more
+        own = self.identity
+        anchors = [one.certificate for one in self.anchors]
+        section = credentials.encoded(own.key, [own.certificate, *own.chain], anchors)
+        section |= {"crl": [base64_of(one) for one in self.crls]} | more
         return {name: value for name, value in section.items() if value is not None}
-
-    def _key(self) -> bytes:
-        signing = self.identity.signing_key()
-        return signing.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 def holder(

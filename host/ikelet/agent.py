@@ -40,6 +40,7 @@ class Outcome:
     reason: str = ""
     cookies: dict[str, str] | None = None
     suite: str | None = None
+    auth: str | None = None
     lifetime: int | None = None
     engines: dict[str, Any] = field(default_factory=dict)
     timings_ms: dict[str, Any] = field(default_factory=dict)
@@ -221,7 +222,7 @@ class Agent:
                     # Progress: a refusal that came before was not the peer's.
                     last, refused, deadline = event, "", end
                 case "established":
-                    for key in ("role", "cookies", "suite", "lifetime", "timings_ms"):
+                    for key in ("role", "cookies", "suite", "auth", "lifetime", "timings_ms"):
                         setattr(outcome, key, event.get(key))
                     return ""
                 case "failed":

@@ -39,6 +39,7 @@ def ikelet() -> None:
     \b
     Examples:
       ikelet demo                           see phase 1 come up, on this machine alone
+      ikelet demo --auth ecdsa              the same with certificates
       ikelet demo --peer strongswan         the same with strongSwan's charon
       ikelet up branch.toml --board unix    bring a configured agent up
       ikelet boards                         what can be used here, and what is missing
@@ -58,20 +59,28 @@ def ikelet() -> None:
     show_default=True,
     help="The gateway to talk to.",
 )
+@click.option(
+    "--auth",
+    type=click.Choice(["psk", "rsa", "ecdsa"]),
+    default="psk",
+    show_default=True,
+    help="A pre-shared key, or certificates made for this run.",
+)
 @click.option("--timeout", type=_TIMEOUT, default=30.0, show_default=True, metavar="S")
 @_json_option
-def demo(board_name: str, peer: str, timeout: float, as_json: bool) -> int:
+def demo(board_name: str, peer: str, auth: str, timeout: float, as_json: bool) -> int:
     """Boot an agent and a gateway and bring phase 1 up between them.
 
     \b
     Examples:
       ikelet demo
+      ikelet demo --auth ecdsa
       ikelet demo --peer strongswan --json
     """
     from ikelet import demo as it
 
     with _show(as_json) as show:
-        outcome = it.run(boards.find(board_name), peer, timeout, show)
+        outcome = it.run(boards.find(board_name), peer, auth, timeout, show)
         return _end(show, outcome.as_event())
 
 

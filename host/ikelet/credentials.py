@@ -8,6 +8,7 @@ import base64
 import os
 import stat
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,17 +57,33 @@ def section(files: Files) -> dict[str, Any]:
         raise CredentialsError("ca_file is missing; add the file of the CAs that peers may have")
     if len(chain) > _MAX_CHAIN or len(anchors) > _MAX_CHAIN:
         raise CredentialsError(f"a chain, and ca_file, have {_MAX_CHAIN} certificates at most")
+    if key is not None:
+        _check_key(key, chain[0])
+    return encoded(key, chain, anchors, _crls(files.crl))
+
+
+def encoded(
+    key: Any,
+    chain: Iterable[x509.Certificate],
+    anchors: Iterable[x509.Certificate],
+    crls: Iterable[x509.CertificateRevocationList] = (),
+) -> dict[str, Any]:
+    """The board's section `certificate` of these; `key` None: the board's own."""
     found: dict[str, Any] = {
-        "chain": [_base64(one.public_bytes(Encoding.DER)) for one in chain],
-        "ca": [_base64(one.public_bytes(Encoding.DER)) for one in anchors],
-        "crl": [_base64(one.public_bytes(Encoding.DER)) for one in _crls(files.crl)],
+        "chain": _all_base64(chain),
+        "ca": _all_base64(anchors),
+        "crl": _all_base64(crls),
         "time": int(time.time()),
     }
     if key is not None:
-        _check_key(key, chain[0])
-        der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        found["key"] = _base64(der)
+        found["key"] = _base64(pkcs8(key))
     return found
+
+
+def pkcs8(key: Any) -> bytes:
+    """A private key in DER, not encrypted."""
+    der: bytes = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return der
 
 
 def secret_part(key: str) -> bytes:
@@ -169,6 +186,12 @@ def _read(path: Path, key: str, secret_warnings: list[str] | None = None) -> byt
         return path.read_bytes()
     except OSError as error:
         raise CredentialsError(f"{key} cannot be read: {path}: {error.strerror}") from error
+
+
+def _all_base64(
+    given: Iterable[x509.Certificate | x509.CertificateRevocationList],
+) -> list[str]:
+    return [_base64(one.public_bytes(Encoding.DER)) for one in given]
 
 
 def _base64(data: bytes) -> str:

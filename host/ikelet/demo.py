@@ -2,56 +2,59 @@
 
 import socket
 import time
+from dataclasses import dataclass, field
+from typing import Any
 
-from ikelet import config, peers, psk
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from ikelet import config, credentials, peers, pki, psk
 from ikelet.agent import Agent, Outcome
 from ikelet.boards import Board
 from ikelet.config import Config
 from ikelet.errors import IkeletError, MisuseError
-from ikelet.peers import Peer, PeerConfig
+from ikelet.peers import Credentials, Peer, PeerConfig
+from ikelet.pki import Identity
 from ikelet.show import Show
 
 LOOPBACK = "127.0.0.1"
-PROPOSALS = ["aes256-sha256-modp2048", "aes128-sha256-modp2048"]
+AGENT, GATEWAY = "branch.example", "gw.example"
 _PEERS = {
     "builtin": "built-in gateway (scapy and pyca/cryptography)",
     "strongswan": "strongSwan's charon",
 }
+_GROUP14 = ["aes256-sha256-modp2048", "aes128-sha256-modp2048"]
+# How both sides authenticate: the kind of their keys (None: a pre-shared one), the proposals.
+AUTHS: dict[str, tuple[str | None, list[str]]] = {
+    "psk": (None, _GROUP14),
+    "rsa": ("rsa2048", _GROUP14),
+    "ecdsa": ("ecdsa256", ["aes256-sha256-ecp256", "aes256-sha256-curve25519"]),
+}
 
 
-def run(board: Board, kind: str, timeout: float, show: Show) -> Outcome:
-    """Bring phase 1 up on the loopback interface, with a key made for this run."""
-    key = psk.generate()
-    port = free_port()
+@dataclass
+class _Setup:
+    """Settings of both sides, with secrets that are made for one run."""
+
+    agent: dict[str, Any]
+    peer: dict[str, Any]
+    sections: dict[str, Any] = field(default_factory=dict)  # more of the agent's configuration
+
+
+def run(board: Board, kind: str, auth: str, timeout: float, show: Show) -> Outcome:
+    """Bring phase 1 up on the loopback interface; `auth` is one of AUTHS."""
+    setup, port = _setup(auth), free_port()
+    settings = PeerConfig(
+        role="responder", local=(LOOPBACK, 0), remote=(LOOPBACK, port), **setup.peer
+    )
     try:
         show.waiting(f"starting {_PEERS[kind]}")
-        with peers.make_peer(kind, _peer_config(key, port)) as peer:
-            return _negotiate(
-                board, peer, kind, configuration(key, port, peer.address), timeout, show
-            )
+        with peers.make_peer(kind, settings) as peer:
+            given = _configuration(setup, port, peer.address)
+            return _negotiate(board, peer, kind, given, timeout, show)
     except peers.PeerUnavailableError as error:
         raise MisuseError(f"--peer {kind}: {error}") from error
     except peers.PeerError as error:
         raise IkeletError(f"{kind} peer: {error}") from error
-
-
-def configuration(key: str, port: int, peer: tuple[str, int]) -> Config:
-    """An agent on loopback port `port`, the initiator towards `peer`."""
-    return config.check(
-        {
-            "device": {"name": "demo"},
-            "network": {"bind": LOOPBACK, "port": port},
-            "peer": {
-                "gateway": {
-                    "address": peer[0],
-                    "port": peer[1],
-                    "psk": key,
-                    "proposals": PROPOSALS,
-                    "retransmit": "fast",
-                }
-            },
-        }
-    )
 
 
 def free_port() -> int:
@@ -62,15 +65,43 @@ def free_port() -> int:
         return port
 
 
-def _peer_config(key: str, port: int) -> PeerConfig:
-    return PeerConfig(
-        role="responder",
-        local=(LOOPBACK, 0),
-        remote=(LOOPBACK, port),
-        psk=psk.decoded(key),
-        local_id=LOOPBACK,
-        remote_id=LOOPBACK,
-        proposals=PROPOSALS,
+def _setup(auth: str) -> _Setup:
+    kind, proposals = AUTHS[auth]
+    common = {"proposals": proposals}
+    if kind is None:
+        key = psk.generate()
+        names = {"local_id": LOOPBACK, "remote_id": LOOPBACK}
+        return _Setup(common | {"psk": key}, common | names | {"psk": psk.decoded(key)})
+    valid = pki.Validity(days=1)
+    root = pki.make_ca(pki.name("O=Demo, CN=Root"), pki.new_key("ecdsa256"), valid)
+    ours, theirs = (
+        pki.make_device(pki.name(f"O=Demo, CN={owner}"), pki.new_key(kind), valid, root, [owner])
+        for owner in (AGENT, GATEWAY)
+    )
+    anchors = [root.certificate]
+    return _Setup(
+        common | {"auth": "cert", "local_id": AGENT, "remote_id": GATEWAY},
+        common
+        | {"credentials": _credentials(theirs, root), "local_id": GATEWAY, "remote_id": AGENT},
+        {"certificate": credentials.encoded(ours.key, [ours.certificate], anchors)},
+    )
+
+
+def _credentials(own: Identity, root: Identity) -> Credentials:
+    chain, anchors = ((one.certificate.public_bytes(Encoding.DER),) for one in (own, root))
+    return Credentials(credentials.pkcs8(own.key), chain, anchors)
+
+
+def _configuration(setup: _Setup, port: int, peer: tuple[str, int]) -> Config:
+    """An agent on loopback port `port`, the initiator towards `peer`."""
+    gateway = {"address": peer[0], "port": peer[1], "retransmit": "fast"}
+    return config.check(
+        {
+            "device": {"name": "demo"},
+            "network": {"bind": LOOPBACK, "port": port},
+            "peer": {"gateway": gateway | setup.agent},
+            **setup.sections,
+        }
     )
 
 
@@ -83,12 +114,13 @@ def _negotiate(
         took = time.monotonic() - started
         ours, theirs = given.board["network"], given.peers["gateway"]
         show.opening(
+            given.peers["gateway"]["auth"],
             [
                 ("agent", f"{board.title}, {board.heap // 1024} KB heap, started in {took:.1f} s"),
                 ("", f"initiator {ours['bind']} port {ours['port']}"),
                 ("peer", _PEERS[kind]),
                 ("", f"responder {theirs['address']} port {theirs['port']}"),
-            ]
+            ],
         )
         show.waiting("negotiating")
         outcome = agent.bring_up("gateway", timeout)

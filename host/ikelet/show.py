@@ -9,14 +9,16 @@ from rich.markup import escape
 
 Event = dict[str, Any]
 
+_PROOFS = {"psk": "a pre-shared key", "cert": "certificates"}
+_PAYLOADS = 22  # characters: "ID CERT CERTREQ SIG N" is the longest of the usual lists
 _PLAIN_WIDTH = 110  # where there is no terminal to ask
 
 
 class Show(Protocol):
     """What a command tells while it works, and at its end. A failure's reason goes to stderr."""
 
-    def opening(self, rows: list[tuple[str, str]]) -> None:
-        """Who talks to whom: (role, description) rows."""
+    def opening(self, auth: str, rows: list[tuple[str, str]]) -> None:
+        """How they authenticate, "psk" or "cert"; who talks to whom: (role, description) rows."""
 
     def waiting(self, text: str) -> None:
         """What is being waited for."""
@@ -34,8 +36,8 @@ class Show(Protocol):
 class JsonShow:
     """One object a line on stdout; the last one is the result."""
 
-    def opening(self, rows: list[tuple[str, str]]) -> None:
-        self._print({"event": "start", **dict(rows)})
+    def opening(self, auth: str, rows: list[tuple[str, str]]) -> None:
+        self._print({"event": "start", "auth": auth, **dict(rows)})
 
     def waiting(self, text: str) -> None:
         del text
@@ -65,8 +67,9 @@ class TextShow:
         self._status = self._terminal.status("") if not plain else None
         self._first: int | None = None
 
-    def opening(self, rows: list[tuple[str, str]]) -> None:
-        self._terminal.print("\n  [bold]IKEv1 Main Mode[/]  with a pre-shared key (RFC 2409)\n")
+    def opening(self, auth: str, rows: list[tuple[str, str]]) -> None:
+        how = f"with {_PROOFS[auth]} (RFC 2409)"
+        self._terminal.print(f"\n  [bold]IKEv1 Main Mode[/]  {how}\n")
         self._rows(rows, 7)
 
     def waiting(self, text: str) -> None:
@@ -114,7 +117,7 @@ class TextShow:
         self._terminal.print(
             f"[dim]{self._clock(event):>9}[/]  "
             f"[bold {colour}]{event['number']} {self._arrows[event['direction']]}[/]  "
-            f"{escape(payloads):<16} [dim]{event['bytes']:>4} B[/]  "
+            f"{escape(payloads):<{_PAYLOADS}} [dim]{event['bytes']:>4} B[/]  "
             f"[{colour}]{escape(str(event.get('carries', '')))}[/]"
         )
 
@@ -138,7 +141,10 @@ def _summary(result: Event) -> list[tuple[str, str]]:
     cookies = result["cookies"]
     modexp = result["timings_ms"].get("modexp")
     lines = [
-        ("suite", f"{result['suite']}, pre-shared key, for {result['lifetime']} s"),
+        (
+            "suite",
+            f"{result['suite']}, with {_PROOFS[result['auth']]}, for {result['lifetime']} s",
+        ),
         ("cookies", f"initiator {cookies['initiator']}  responder {cookies['responder']}"),
     ]
     if modexp is not None:

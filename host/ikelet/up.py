@@ -28,11 +28,12 @@ def run(
         ours, peer = config.board["network"], config.peers[name]
         other = "responder" if peer["role"] == "initiator" else "initiator"
         show.opening(
+            peer["auth"],
             [
                 ("agent", f"{board.title}, {board.heap // 1024} KB heap"),
                 ("", f"{peer['role']} {ours['bind']} port {ours['port']}"),
                 ("peer", f"{name}, {other} {peer['address']} port {peer['port']}"),
-            ]
+            ],
         )
         show.waiting(
             "negotiating" if peer["role"] == "initiator" else f"waiting for {name} to initiate"

@@ -134,6 +134,27 @@ class TestDemo:
         assert "ESTABLISHED" in ran.out.splitlines()[-2]
         assert [line for line in ran.out.splitlines() if " HASH" in line]
 
+    @pytest.mark.parametrize("auth", ["rsa", "ecdsa"])
+    def test_certificates(self, auth: str) -> None:
+        require("micropython")
+        ran = run("demo", "--auth", auth)
+        assert (ran.code, ran.err) == (0, "")
+        assert "with certificates (RFC 2409)" in ran.out
+        assert [line for line in ran.out.splitlines() if " ID CERT CERTREQ SIG" in line]
+        assert [line for line in ran.out.splitlines() if " ID CERT SIG " in line]
+        assert "ID gw.example, SIG_R" in ran.out
+
+    def test_certificates_with_strongswan(self) -> None:
+        require("micropython")
+        require("strongswan")
+        # The path of a Unix socket has 107 characters at most, which pytest's folders use up.
+        with tempfile.TemporaryDirectory(dir="/tmp") as short:
+            options = "--auth", "ecdsa", "--peer", "strongswan", "--json"
+            ran = run("demo", *options, TMPDIR=short)
+            assert list(Path(short).iterdir()) == []
+        assert (ran.code, ran.err) == (0, "")
+        assert (ran.result["established"], ran.result["auth"]) == (True, "cert")
+
 
 class TestUp:
     def test_initiator(self, tmp_path: Path) -> None:
