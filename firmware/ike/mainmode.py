@@ -14,7 +14,6 @@ The rules (RFC 2409 section 5):
   state that it leads to, until a line of the exchange is authenticated: see ike/rivals.py.
 """
 
-import struct
 from binascii import hexlify
 
 from micropython import const
@@ -66,7 +65,6 @@ SECRETS = {
 _ALL_SECRETS = ("x", "skeyid", "skeyid_d", "skeyid_a", "ka")
 
 _NONCE_BYTES = const(32)
-_FIRST_CONTACT = const(b"\x60\x02")  # INITIAL-CONTACT, 24578 (RFC 2407 section 4.6.3.3)
 _MAY_BE_LARGE = ("MAIN_R2", "MAIN_I3", "ESTABLISHED")  # the next message, or its repetition
 _GIVEN_UP = {
     "MAIN_I1": ("no-answer", "no answer to message 1"),
@@ -82,6 +80,8 @@ class Sa:
     `engine` lends it: hal, clock(), key_pair(group), transmit(sa, datagram), event(name, **data).
     `path` is (local address, local port, remote address, remote port). Times in ms.
     """
+
+    held = ()  # ((digest, time),) of messages that may be the peer's, see ike/ends.py
 
     def __init__(self, engine, peer, path, initiator, cky_i, cky_r, now):
         self.engine = engine
@@ -164,14 +164,12 @@ class Sa:
                 raise Drop("unexpected-clear")
             raise Drop("unexpected-encrypted")
         content = memoryview(datagram)[wire.HEADER : header.length]
-        last = None
         if encrypted:
             if self.rival and self.x is not None:
                 rivals.schedule(self, now)
                 raise Drop("not-derived-yet")
             self.derive()
-            content, last = self.decrypt(content, self.iv)
-            self._last = last
+            content, self._last = self.decrypt(content, self.iv)
         found = self.payloads(content, header.first, encrypted)
         parts = _sort(found, number, self.peer.credentials)
         spare = rivals.spare(self) if 1 < number < 5 else None
@@ -180,7 +178,8 @@ class Sa:
         try:
             reply, carries, answer = getattr(self, "_handle_" + handler)(parts)
         except Refused:
-            self.iv = last  # authentic all the same: the notify about it is encrypted after it
+            # Authentic all the same: the notify about it is encrypted after it.
+            self._take(content, found, digest, now)
             raise
         except Exception:
             self.capable, self.asked = before
@@ -188,9 +187,7 @@ class Sa:
                 rivals.undo(self, spare)
             raise
         if encrypted:
-            self.iv = last
-            notifies = [bytes(body[6:8]) for kind, body, _ in found if kind == R.N]
-            self.first_contact = _FIRST_CONTACT in notifies
+            self._take(content, found, digest, now)
             self.follow()
         if spare:
             rivals.share(self, spare)
@@ -209,6 +206,13 @@ class Sa:
             return
         if following == "ESTABLISHED":
             self._established(now)
+
+    def _take(self, content, found, digest, now):
+        """The IV advances, once an authenticated message is the peer's to its end; Drop."""
+        from ike import ends
+
+        self.first_contact = ends.check(self, content, found, digest, now)
+        self.iv = self._last
 
     def follow(self):
         """The peer is where this message came from, fresh and authenticated: a NAT between us may
@@ -251,7 +255,7 @@ class Sa:
         if not encrypted:
             return wire.payloads(content, first)
         try:
-            return wire.payloads(content, first, self._block())
+            return wire.payloads(content, first, self.block())
         except Drop:
             raise Drop("undecipherable")
 
@@ -309,7 +313,7 @@ class Sa:
 
     def decrypt(self, content, iv):
         """(plaintext as a memoryview, last ciphertext block)."""
-        if not len(content) or len(content) % self._block():
+        if not len(content) or len(content) % self.block():
             raise Drop("bad-ciphertext-length")
         plain, last = keys.crypt(self.engine.hal, self.suite, self.ka, iv, content, False)
         return memoryview(plain), last
@@ -419,8 +423,9 @@ class Sa:
         """Message 5; the first to a peer since we began says so, as all he has of us is void."""
         reply = self._proof(True)
         if self.peer.name not in self.engine.contacted:
-            body = struct.pack("!IBB", 1, 1, 16) + _FIRST_CONTACT + self.cky_i + self.cky_r
-            reply.append((R.N, body))
+            from ike import ends
+
+            reply = ends.announce(self, reply)
         return reply
 
     # --- messages 5 and 6: who it is -----------------------------------------------------------
@@ -480,7 +485,8 @@ class Sa:
 
     # --- sending and reporting -----------------------------------------------------------------
 
-    def _block(self):
+    def block(self):
+        """The length of the cipher's blocks."""
         return R.CIPHERS[self.suite.cipher][3]
 
     def _send(self, number, bodies, carries):
@@ -495,7 +501,7 @@ class Sa:
             from ike import natt
 
             bodies = bodies + natt.payloads(self)
-        content = wire.chain(bodies, self._block() if number > 4 else 1)
+        content = wire.chain(bodies, self.block() if number > 4 else 1)
         if number > 4:
             content, self.iv = keys.crypt(
                 self.engine.hal, self.suite, self.ka, self.iv, content, True

@@ -1,4 +1,4 @@
-# micropython: heapsize=2m deadline=120
+# micropython: heapsize=3m deadline=120
 """Floods of first messages: places, memory and work are bounded, and honest peers get in."""
 
 from cheap import CheapHal

@@ -72,10 +72,18 @@ MUTANTS = [
     Mutant(
         "the IV advances before the checks",
         "ike/mainmode.py",
-        "            self._last = last\n",
-        "            self._last = self.iv = last\n",
+        "            content, self._last = self.decrypt(content, self.iv)\n",
+        "            content, self._last = self.decrypt(content, self.iv)\n"
+        "            self.iv = self._last\n",
         "iv_advances",
         "HASH or corrupted",
+    ),
+    Mutant(
+        "the end of message 5 or 6 is not checked",
+        "ike/ends.py",
+        "if doubt or sure < _SURE:",
+        "if False:",
+        "test_ends",
     ),
     Mutant(
         "the responder's cookie is not compared",
