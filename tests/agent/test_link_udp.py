@@ -133,9 +133,10 @@ def test_what_cannot_be_sent_is_counted():
 
 
 def test_sender_addresses():
-    assert link_udp._decode(("10.0.0.1", 500)) == ("10.0.0.1", 500)
+    link, _ = make_link()
+    assert link._decode(("10.0.0.1", 500)) == ("10.0.0.1", 500)
     raw = b"\x02\x00\x01\xf4\x0a\x00\x00\x01" + bytes(8)
-    assert link_udp._decode(raw) == ("10.0.0.1", 500)
+    assert link._decode(raw) == ("10.0.0.1", 500)
 
 
 def test_two_sockets_as_one_link():
@@ -154,7 +155,7 @@ def test_two_sockets_as_one_link():
     module = Module()
     module.getaddrinfo = ike.getaddrinfo
     link_udp.socket = module
-    link = natt_sockets.Link("10.9.0.2", 500, 4500)
+    link = natt_sockets.Link(link_udp.Link, "10.9.0.2", 500, 4500)
     assert link.local == ("10.9.0.2", 500) and len(link.sockets) == 2
     assert link.receive() is None
     for _ in range(3):
