@@ -1,7 +1,7 @@
 """What each test of test_cve.py stands on: (test, file of the core, a check, without it)."""
 
 _SWALLOWED = """try:
-            wrong = not _hal.equal(self.hash(initiators, body), parts[R.HASH])
+            wrong = not _hal.equal(proof_hash(sa, initiators, body), parts[R.HASH])
         except _hal.HalError:
             wrong = False
         if wrong:"""
@@ -19,11 +19,11 @@ MUTANTS = (
     ("a_state_that_does_not_exist_is_not_answered", "halfopen.py",
      "raise Drop(\"unknown-cookie\")", "return None"),
     ("a_half_made_state_is_not_reached_by_the_next_message", "mainmode.py",
-     "rivals.undo(self, spare)", "pass"),
+     "rivals.undo(sa, spare)", "pass"),
     ("the_peers_proof_is_verified", "mainmode.py",
      "if not _hal.equal(", "if False and not _hal.equal("),
     ("an_engine_that_fails_is_no_proof", "mainmode.py",
-     "if not _hal.equal(self.hash(initiators, body), parts[R.HASH]):",
+     "if not _hal.equal(proof_hash(sa, initiators, body), parts[R.HASH]):",
      _SWALLOWED),
     ("identity_types_are_not_confused", "policy.py",
      "and body[0] == expected[0] and", "and"),

@@ -9,12 +9,13 @@ import struct
 
 from attacker import Attacker, Dice, other
 from cheap import CheapHal
-from ike import keys, mainmode, wire
+from ike import keys, wire
 from ike import registry as R
+from ike.sa import SECRETS
 from pair import SUITE, Pair
 
 MOVES = 24  # at most in one input
-_STATES = tuple(mainmode.SECRETS)
+_STATES = tuple(SECRETS)
 _PAYLOADS = (R.SA, R.KE, R.ID, R.CERT, R.HASH, R.SIG, R.NONCE, R.N, R.D, R.VID, 20, 130, 132, 99)
 _NUMBERS = (0, 1, 4, 14, 16, 18, 24, 8192, 16383, 24576, 24578, 36136, 36137, 40000, 65535)
 

@@ -16,6 +16,7 @@ _RESIDENT = (
     "ike.groups",
     "ike.keys",
     "ike.rivals",
+    "ike.sa",
     "ike.mainmode",
     "ike.informational",
     "ike.engine",

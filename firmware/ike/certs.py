@@ -24,6 +24,12 @@ _X509_SIGNATURE = const(4)  # encodings of CERT and CERTREQ (RFC 2408 section 3.
 _PKCS7 = const(1)
 _MAX_CERTIFICATES = const(8)
 
+# As in ike/mainmode.py, of the two messages that signatures authenticate (RFC 2409 section 5.1)
+PAYLOADS = {
+    5: ((R.ID, R.SIG), (R.CERT, R.CERTREQ, R.VID, R.N)),
+    6: ((R.ID, R.SIG), (R.CERT, R.CERTREQ, R.VID, R.N)),
+}
+
 
 class Credentials:
     """This device's key and certificates, and whom it believes.
@@ -34,6 +40,8 @@ class Credentials:
     seconds, or None while nobody has set the clock. `crl_required`: refuse a certificate whose CA
     has given no list.
     """
+
+    payloads = PAYLOADS
 
     def __init__(self, key, chain, anchors, crls, now, crl_required=False):
         from pki.certificate import Certificate
@@ -98,9 +106,11 @@ class Credentials:
             payloads += [(R.CERT, head + der) for der in self._chain]
         if initiators:
             payloads += self.requests()
+        from ike import mainmode
+
         self._make_room()
         hal = sa.engine.hal
-        digest = sa.hash(initiators, body, self._hash)
+        digest = mainmode.proof_hash(sa, initiators, body, self._hash)
         # SIG = RSA of HASH with no DigestInfo (RFC 2409 section 5.1), or r | s (RFC 4754)
         if self.kind == "rsa":
             signature = hal.rsa_sign(self._private, digest)
@@ -127,6 +137,7 @@ class Credentials:
             raise Drop(code)
 
     def _authenticate(self, sa, parts, initiators):
+        from ike import mainmode
         from pki import path
         from pki.certificate import Certificate
         from pki.crl import Revocation
@@ -136,7 +147,7 @@ class Credentials:
         certificates = _der(parts[R.CERT])
         if not certificates:
             raise pki.Refused("no-certificate")
-        digest = sa.hash(initiators, parts[R.ID], self._hash)
+        digest = mainmode.proof_hash(sa, initiators, parts[R.ID], self._hash)
         if not self._is_signed(hal, Certificate(certificates[0]).key, digest, parts[R.SIG]):
             sa.refuse_later("bad-signature", R.INVALID_SIGNATURE, "the peer's signature is wrong")
             raise Drop("bad-signature")

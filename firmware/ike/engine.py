@@ -9,7 +9,7 @@ from hal import HalError, PublicKeyError
 from ike import groups, informational, rivals, wire
 from ike import registry as R
 from ike.exchange import Drops, Refused
-from ike.mainmode import Sa
+from ike.sa import Sa
 from ike.wire import Drop
 
 _MAX_EVENTS = 48

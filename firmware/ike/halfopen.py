@@ -19,7 +19,7 @@ from micropython import const
 
 from ike import informational, wire
 from ike import registry as R
-from ike.mainmode import Sa
+from ike.sa import Sa
 from ike.wire import Drop
 
 PLACES = const(16)  # half-open exchanges that others began, in the whole agent ...

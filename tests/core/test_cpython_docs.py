@@ -26,8 +26,10 @@ def diagram() -> str:
 
 
 def table() -> str:
-    from ike.mainmode import PAYLOADS, SECRETS, SIGNED_PAYLOADS, TRANSITIONS
+    from ike.certs import PAYLOADS as SIGNED_PAYLOADS
+    from ike.mainmode import PAYLOADS, TRANSITIONS
     from ike.registry import PAYLOAD_NAMES
+    from ike.sa import SECRETS
 
     def names(kinds: tuple[int, ...]) -> str:
         return ", ".join(PAYLOAD_NAMES[kind] for kind in kinds)

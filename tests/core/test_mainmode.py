@@ -9,6 +9,7 @@ import struct
 
 from ike import informational, keys, mainmode, wire
 from ike import registry as R
+from ike.sa import SECRETS
 from pair import INITIATOR, PSK, RESPONDER, SUITE, Pair, Scripted, changed
 
 # Which message brings a side into a state, counted from 1; 0: nothing received yet.
@@ -186,11 +187,11 @@ def test_what_is_dropped_costs_the_exchange_nothing():
 
 def test_the_table_names_every_state_and_handler():
     waiting = set(mainmode.TRANSITIONS) - {"START"}
-    assert waiting | {"START", "ESTABLISHED", "DEAD"} == set(mainmode.SECRETS)
+    assert waiting | {"START", "ESTABLISHED", "DEAD"} == set(SECRETS)
     for number, encrypted, handler, following in mainmode.TRANSITIONS.values():
         assert encrypted == (number > 4)
-        assert hasattr(mainmode.Sa, "_handle_" + handler)
-        assert following in mainmode.SECRETS
+        assert hasattr(mainmode, "_handle_" + handler)
+        assert following in SECRETS
         assert number in mainmode.PAYLOADS
 
 
@@ -204,10 +205,10 @@ def test_secrets_live_in_the_states_that_need_them():
                 continue
             sa = engine.sas[0]
             held = [name for name in names if getattr(sa, name) is not None]
-            assert set(held) <= set(mainmode.SECRETS[state]), (state, held)
+            assert set(held) <= set(SECRETS[state]), (state, held)
             if state in ("MAIN_R2", "MAIN_I3"):  # which have x until SKEYID is there
                 held.insert(0, "x")
-            assert held == list(mainmode.SECRETS[state]), (state, held)
+            assert held == list(SECRETS[state]), (state, held)
 
 
 def test_leaving_a_state_wipes_its_secrets():

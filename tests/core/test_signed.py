@@ -8,7 +8,9 @@ The certificates themselves have tests of their own.
 
 from ike import fragments, wire
 from ike import registry as R
+from ike.certs import PAYLOADS
 from ike.exchange import Refused
+from ike.mainmode import proof_hash
 from ike.wire import Drop
 from pair import INITIATOR, RESPONDER, Pair
 
@@ -19,6 +21,7 @@ class StandIn:
     """Credentials whose signature is HASH itself."""
 
     method = R.AUTH_RSA
+    payloads = PAYLOADS
 
     def __init__(self, theirs=None):
         self.theirs = theirs  # raised instead of accepting the peer
@@ -37,11 +40,11 @@ class StandIn:
             found.append((R.CERT, b"\4" + bytes([i % 251 for i in range(SIZE)])))
         if initiators:
             found += self.requests()
-        return found + [(R.SIG, sa.hash(initiators, body))]
+        return found + [(R.SIG, proof_hash(sa, initiators, body))]
 
     def authenticate(self, sa, parts, initiators):
         self.seen.append([len(body) for body in parts[R.CERT]])
-        if sa.hash(initiators, parts[R.ID]) != bytes(parts[R.SIG]):
+        if proof_hash(sa, initiators, parts[R.ID]) != bytes(parts[R.SIG]):
             sa.refuse_later("bad-signature", 25, "the signature is wrong")
             raise Drop("bad-signature")
         if self.theirs:
@@ -219,7 +222,7 @@ def test_a_hash_where_a_signature_was_agreed():
     pair = make_pair()
     pair.i.peers[0].credentials.prove = lambda sa, initiators: [
         (R.ID, sa.peer.local_id),
-        (R.HASH, sa.hash(initiators, sa.peer.local_id)),
+        (R.HASH, proof_hash(sa, initiators, sa.peer.local_id)),
     ]
     pair.connect()
     assert pair.r.drops.by_reason == {"unexpected-payload": 1}

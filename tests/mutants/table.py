@@ -25,7 +25,7 @@ MUTANTS = [
     Mutant(
         "HASH_I and HASH_R are not verified",
         "ike/mainmode.py",
-        "if not _hal.equal(self.hash(initiators, body), parts[R.HASH]):",
+        "if not _hal.equal(proof_hash(sa, initiators, body), parts[R.HASH]):",
         "if False:",
         "hash",
         "HASH",
@@ -72,9 +72,8 @@ MUTANTS = [
     Mutant(
         "the IV advances before the checks",
         "ike/mainmode.py",
-        "            content, self._last = self.decrypt(content, self.iv)\n",
-        "            content, self._last = self.decrypt(content, self.iv)\n"
-        "            self.iv = self._last\n",
+        "        content, sa.last = sa.decrypt(content, sa.iv)\n",
+        "        content, sa.last = sa.decrypt(content, sa.iv)\n        sa.iv = sa.last\n",
         "iv_advances",
         "HASH or corrupted",
     ),
@@ -112,7 +111,7 @@ MUTANTS = [
     Mutant(
         "the identity is not compared",
         "ike/mainmode.py",
-        "if not policy.same_identity(body, self.peer.remote_id):",
+        "if not policy.same_identity(body, sa.peer.remote_id):",
         "if False:",
         "identity",
     ),

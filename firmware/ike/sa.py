@@ -1,0 +1,220 @@
+"""An ISAKMP SA: its state and secrets, its timers, and what protects its messages.
+
+How it comes to be is Main Mode's part (ike/mainmode.py), which is loaded for an exchange; this
+module is all that an established SA needs.
+"""
+
+from binascii import hexlify
+
+import hal as _hal
+from ike import keys, wire
+from ike import registry as R
+from ike.exchange import HALF_OPEN_MS, Replay, Retransmitter
+from ike.wire import Drop
+
+# state: the secrets that exist in it; leaving for a state without one wipes it. A spare holds x
+# too, in whatever state it waits: it is wiped with the last line of the exchange that has it.
+SECRETS = {
+    "START": (),
+    "MAIN_I1": (),
+    "MAIN_R1": (),
+    "MAIN_I2": ("x",),
+    "MAIN_R2": ("x", "skeyid", "skeyid_d", "skeyid_a", "ka"),
+    "MAIN_I3": ("x", "skeyid", "skeyid_d", "skeyid_a", "ka"),
+    "ESTABLISHED": ("skeyid_d", "skeyid_a", "ka"),
+    "DEAD": (),
+}
+_ALL_SECRETS = ("x", "skeyid", "skeyid_d", "skeyid_a", "ka")
+_OVER = ("ESTABLISHED", "DEAD")
+_MAY_BE_LARGE = ("MAIN_R2", "MAIN_I3", "ESTABLISHED")  # the next message, or its repetition
+
+
+class Sa:
+    """An ISAKMP SA from its first message to its end.
+
+    `engine` lends it: hal, clock(), key_pair(group), transmit(sa, datagram), event(name, **data).
+    `path` is (local address, local port, remote address, remote port). Times in ms.
+    """
+
+    held = ()  # ((digest, time),) of messages that may be the peer's, see ike/ends.py
+    state = "START"
+    established = None  # since when
+    sent = None  # the last message, for retransmission
+    hint = ""  # why the last datagram was of no use, for the reason of a failure
+    iv = None
+    modexp_ms = 0
+    spare = rival = False  # see ike/rivals.py, also for the next two
+    forks = 0  # how often a spare has become a rival
+    derive_at = 0  # when the shared secret may be made; None: not yet needed
+    first_contact = False  # whether the peer says that he has no other SA with us
+    renew_at = None  # when to begin the next phase 1
+    dpd = None
+    natt = None  # what is behind a NAT: "us", "peer"; None: nobody looked
+    keepalive_at = None
+    first = None  # as responder: what message 1 is remembered by, see ike/halfopen.py
+    sai_b = ni_b = nr_b = g_xi = g_xr = None
+    x = skeyid = skeyid_d = skeyid_a = ka = None
+
+    def __init__(self, engine, peer, path, initiator, cky_i, cky_r, now):
+        self.engine = engine
+        self.peer = peer
+        self.path = path
+        self.initiator = initiator
+        self.cky_i = cky_i
+        self.cky_r = cky_r
+        self.lifetime = peer.lifetime
+        self.started = now
+        self.expires = None if initiator else now + HALF_OPEN_MS
+        self.retransmitter = Retransmitter(peer.retransmit)
+        self.replay = Replay()
+        self.suite = None
+        self.capable = set()  # what the peer's vendor IDs announce, by registry.VENDOR_IDS
+        self.asked = False  # for a certificate of ours
+        self.reassembly = None
+        self.last = None  # the last ciphertext block of the message in hand
+        self.refusal = None  # see refuse_later
+
+    # --- the single writer of the state -------------------------------------------------------
+
+    def enter(self, state):
+        kept = SECRETS[state]
+        for name in _ALL_SECRETS:
+            if name not in kept:
+                self.forget(name)
+        self.reassembly = None
+        if state in _OVER:
+            self.sai_b = self.ni_b = self.nr_b = self.g_xi = self.g_xr = None
+            self.retransmitter.stop()
+        self.state = state
+
+    def forget(self, name):
+        """Wipe a secret, unless another line of the exchange needs it."""
+        secret = getattr(self, name)
+        setattr(self, name, None)
+        if secret is not None and not any(getattr(sa, name) is secret for sa in self.engine.sas):
+            _hal.wipe(secret)
+
+    # --- what the engine calls ----------------------------------------------------------------
+
+    def initiate(self):
+        """Send message 1."""
+        _main_mode().initiate(self)
+
+    def receive(self, header, datagram, digest, now):
+        """One message of the exchange, its header checked and its cookies found to be ours."""
+        if self.state in _OVER:
+            raise Drop("already-established")
+        _main_mode().receive(self, header, datagram, digest, now)
+
+    def derive_late(self):
+        """The shared secret when it suits the engine: a responder's, or a rival's."""
+        _main_mode().derive_late(self)
+
+    def follow(self):
+        """The peer is where this message came from, fresh and authenticated: a NAT between us may
+        have forgotten its mapping."""
+        if self.natt:
+            self.path = self.engine.came
+
+    def both(self, capability):
+        return capability in self.capable and capability in self.peer.capable
+
+    def reassemble(self, header, datagram):
+        """The whole message where this fragment completes one, else None."""
+        if "fragmentation" not in self.peer.capable or self.state not in _MAY_BE_LARGE:
+            raise Drop("unexpected-fragment")
+        if self.reassembly is None:
+            from ike import fragments
+
+            self.reassembly = fragments.Reassembly()
+        return self.reassembly.add(memoryview(datagram)[wire.HEADER : header.length])
+
+    def refuse_later(self, code, number, reason):
+        """The message in hand is dropped for a certificate that anyone may have damaged on its
+        way: say so to the peer when no better one comes in time."""
+        self.refusal = code, number, reason, self.last
+
+    def payloads(self, content, first, encrypted):
+        """The payloads of a message; where a plaintext makes no chain, the keys differ."""
+        if not encrypted:
+            return wire.payloads(content, first)
+        try:
+            return wire.payloads(content, first, self.block())
+        except Drop:
+            raise Drop("undecipherable")
+
+    def repeat(self, now):
+        """The last request came again: repeat the reply, a bounded number of times."""
+        if not self.initiator and self.sent and self.replay.may_answer(now):
+            self.engine.transmit(self, self.sent)
+
+    def wants_derive(self, now):
+        due = self.derive_at is not None and now >= self.derive_at
+        return due and self.is_underived()
+
+    def is_underived(self):
+        return self.state in ("MAIN_R2", "MAIN_I3") and self.x is not None
+
+    def decrypt(self, content, iv):
+        """(plaintext as a memoryview, last ciphertext block)."""
+        if not len(content) or len(content) % self.block():
+            raise Drop("bad-ciphertext-length")
+        plain, last = keys.crypt(self.engine.hal, self.suite, self.ka, iv, content, False)
+        return memoryview(plain), last
+
+    def tick(self, now):
+        """Timers: retransmission, the end of a half-open exchange, the end of the lifetime."""
+        again = self.retransmitter.expired(now)
+        if again:
+            _main_mode().retransmit(self, self.retransmitter.attempt)
+        elif again is False or (self.expires is not None and now >= self.expires):
+            if self.state == "ESTABLISHED":
+                self.engine.expired(self)
+            else:
+                _main_mode().give_up(self)
+        elif self.state == "ESTABLISHED":
+            if self.renew_at is not None and now >= self.renew_at:
+                self.engine.renew(self, now)
+            if self.dpd:
+                self.dpd.tick(now)
+            if self.natt and (self.keepalive_at is None or now >= self.keepalive_at):
+                from ike import natt
+
+                natt.keep_alive(self, now)
+
+    def cookies(self):
+        """{"initiator", "responder"}: the cookies in hex."""
+        return {
+            "initiator": hexlify(self.cky_i).decode(),
+            "responder": hexlify(self.cky_r).decode(),
+        }
+
+    def deadline(self):
+        """The time of the next tick that matters, or None."""
+        due = self.retransmitter.due
+        times = [self.expires if due is None else due, self.renew_at, self.keepalive_at]
+        if self.dpd:
+            times.append(self.dpd.due)
+        if self.derive_at and self.is_underived():
+            times.append(self.derive_at)
+        times = [due for due in times if due is not None]
+        return min(times) if times else None
+
+    def fail(self, code, reason):
+        """End the exchange without an SA."""
+        self.enter("DEAD")
+        self.engine.failed(self, code, reason)
+
+    def discard(self):
+        """Forget the SA and its secrets."""
+        self.enter("DEAD")
+
+    def block(self):
+        """The length of the cipher's blocks."""
+        return R.CIPHERS[self.suite.cipher][3]
+
+
+def _main_mode():
+    from ike import mainmode
+
+    return mainmode
