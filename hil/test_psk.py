@@ -195,8 +195,11 @@ def test_no_secret_on_the_console(bench: Bench) -> None:
     bench.start("builtin", "initiator", {"psk": secret.decode()}, {"psk": secret})
     assert bench.negotiate()[0].established
     said = [bench.events, list(bench.agent.console.noise)]
-    said += [bench.agent.call(name) for name in ("status", "counters", "config.get", "selftest")]
+    said += [
+        bench.agent.call(name)
+        for name in ("status", "counters", "events", "config.get", "selftest")
+    ]
     text = repr(said)
-    assert "(set)" in text
+    assert "(set)" in text and " established " in text
     for spelling in (secret.decode(), secret.hex(), base64.b64encode(secret).decode()):
         assert spelling not in text

@@ -5,7 +5,12 @@ import sys
 
 from agent.console import Refused
 
-_ALWAYS = {"status": "status", "config.put": "provisioning", "config.commit": "provisioning"}
+_ALWAYS = {
+    "status": "status",
+    "events": "status",
+    "config.put": "provisioning",
+    "config.commit": "provisioning",
+}
 _RUNNING = {"counters": "status", "config.get": "status", "selftest": "proving"}
 
 

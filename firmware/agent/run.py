@@ -14,6 +14,7 @@ _MAX_WAIT_MS = const(1000)
 _BURST = const(8)  # datagrams taken before the others get their turn; lwIP queues 6
 _MAX_STARVED = const(100)  # turns in a row without memory
 _CRASH_FILE = const("crash.txt")
+_COMMON = const(("message", "retransmit"))
 
 
 def main(path=""):
@@ -67,6 +68,7 @@ class Agent:
         self.proven = {}  # "op/what": {engine: "ok" or a code}
         self.received = ""  # a configuration on its way in
         self.last_crash = self._last_crash()
+        self.kept = b""  # the last events, see agent.ring
         self._watchdog = None
         self.upkeep = None  # where the agent initiates by itself
         self.console = Console(
@@ -218,7 +220,19 @@ class Agent:
         """Tell the host; the HAL calls it too."""
         if "t_ms" not in event:
             event["t_ms"] = self.clock()
+        # Neither what comes with every exchange, nor what anybody can say without proof.
+        if event["event"] not in _COMMON and event.get("authenticated", True):
+            self._keep(event)
         self.console.notify("event", event)
+
+    def _keep(self, event):
+        try:
+            from agent import ring
+
+            self.kept = ring.added(self.kept, event)
+        except MemoryError:
+            pass  # the host is told all the same
+        methods.unload("agent.ring")
 
     def _idle_ms(self):
         now = self.clock()

@@ -11,6 +11,11 @@ def config_get(agent, params):
     return agent.config
 
 
+def events(agent, params):
+    """What happened last, as lines: seconds of uptime, the event, its values."""
+    return {"uptime_ms": agent.clock(), "events": agent.kept.decode().split("\n")[:-1]}
+
+
 def status(agent, params):
     """Everything about the device but its secrets."""
     answer = {
@@ -68,7 +73,8 @@ def _peer(agent, peer):
     if sa and sa.established is not None:
         entry["age_s"] = (agent.clock() - sa.established) // 1000
     if peer.name in engine.last_failure:
-        entry["code"], entry["reason"] = engine.last_failure[peer.name]
+        entry["code"], entry["reason"], failed = engine.last_failure[peer.name]
+        entry["failed_s"] = (agent.clock() - failed) // 1000
     return entry
 
 

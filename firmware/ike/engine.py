@@ -40,7 +40,7 @@ class Engine:
         self.came = None  # the path of the message in hand
         self.drops = Drops()
         self.sas = []
-        self.last_failure = {}  # peer name: (code, reason)
+        self.last_failure = {}  # peer name: (code, reason, when)
         self._out = []
         self._events = []
         self._pairs = {}
@@ -368,7 +368,7 @@ class Engine:
 
     def dead(self, sa, reason):
         """The peer of an SA does not answer any more."""
-        self.last_failure[sa.peer.name] = ("dead-peer", reason)
+        self.last_failure[sa.peer.name] = ("dead-peer", reason, self.clock())
         self.deleted(sa, "dead-peer")
 
     def give_up(self, sa):
@@ -382,7 +382,7 @@ class Engine:
         if not rivals.ended(sa):
             return
         if self.find(sa.peer.name) is None:
-            self.last_failure[sa.peer.name] = (code, reason)
+            self.last_failure[sa.peer.name] = (code, reason, self.clock())
         self.event("failed", peer=sa.peer.name, code=code, reason=reason)
 
     def abandoned(self, sa):

@@ -102,21 +102,39 @@ def provision(
 @_emulated_option
 @_config_argument
 @_weak_option
+@click.option("--events", is_flag=True, help="What happened last, instead.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=0.5),
+    metavar="S",
+    help="Again every S seconds, until Ctrl-C.",
+)
+@_json_option
 def status(
-    url: str | None, board_name: str | None, config: Path | None, allow_weak_psk: bool
+    url: str | None,
+    board_name: str | None,
+    config: Path | None,
+    allow_weak_psk: bool,
+    events: bool,
+    watch: float | None,
+    as_json: bool,
 ) -> int:
-    """Print an agent's status as JSON: peers, engines, self-test, drops, heap.
+    """Show an agent's peers, drops, engines, heap and last failures.
 
     Exit code 1 where the agent cannot run, such as for want of a configuration.
 
     \b
     Examples:
       ikelet status --port /dev/ttyUSB0
-      ikelet status --board unix branch.toml
+      ikelet status --port /dev/ttyUSB0 --watch 5
+      ikelet status --port /dev/ttyUSB0 --events
+      ikelet status --board unix branch.toml --json
     """
+    from ikelet import statusview
+
+    show = statusview.Watch(as_json, events)
     with _console(url, board_name, config, allow_weak_psk) as console:
-        answer = console.call("status")
-    click.echo(json.dumps(answer, indent=2))
+        answer = show.once(console) if watch is None else show.over(console, watch)
     if answer.get("mode") == "stopped":
         complain(str(answer.get("reason")))
         return 1

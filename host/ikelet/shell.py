@@ -17,6 +17,7 @@ from ikelet.links import LinkError
 
 HELP = """\
   status            everything about the agent
+  events            what happened last
   up PEER, down PEER
   counters          engines, drops, heap
   selftest          the known answers of every engine in use

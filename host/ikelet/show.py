@@ -33,6 +33,11 @@ class Show(Protocol):
         """Nothing more comes, for whatever reason."""
 
 
+def terminal() -> Terminal:
+    """Standard output; where it is none of a terminal's, as wide as a line should be."""
+    return Terminal(highlight=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+
+
 class JsonShow:
     """One object a line on stdout; the last one is the result."""
 
@@ -61,7 +66,7 @@ class TextShow:
 
     def __init__(self) -> None:
         plain = not sys.stdout.isatty()
-        self._terminal = Terminal(highlight=False, width=_PLAIN_WIDTH if plain else None)
+        self._terminal = terminal()
         unicode = (self._terminal.encoding or "").lower().startswith("utf")
         self._arrows = {"out": "──▶", "in": "◀──"} if unicode else {"out": "-->", "in": "<--"}
         self._status = self._terminal.status("") if not plain else None
@@ -155,9 +160,10 @@ def _summary(result: Event) -> list[tuple[str, str]]:
         lines.append((label, f"{operation:<9} {counts}"))
         label = ""
     heap = result["heap"]
-    lines.append(("heap", f"{_kb(heap['used'])} live, {_kb(heap['free'])} free"))
+    lines.append(("heap", f"{kilobytes(heap['used'])} live, {kilobytes(heap['free'])} free"))
     return lines
 
 
-def _kb(count: int) -> str:
+def kilobytes(count: int) -> str:
+    """A number of bytes, for people."""
     return f"{count / 1024:.1f} KB"

@@ -371,11 +371,17 @@ def test_boards() -> None:
 
 def test_status(tmp_path: Path) -> None:
     require("micropython")
-    ran = run("status", "--board", "unix", write(tmp_path, 500))
+    config = write(tmp_path, 500)
+    ran = run("status", "--board", "unix", config, "--json")
     assert ran.code == 0, ran
-    answer = json.loads(ran.out)
-    assert answer["peers"][0]["name"] == "hq"
-    assert "modexp/2048" in answer["selftest"]
+    assert ran.result["peers"][0]["name"] == "hq"
+    assert "modexp/2048" in ran.result["selftest"]
+    ran = run("status", "--board", "unix", config)
+    assert ran.code == 0, ran
+    assert "t  production  up for" in ran.out
+    ran = run("status", "--board", "unix", config, "--events")
+    assert ran.code == 0, ran
+    assert ran.out.rstrip().endswith("s ago  boot t")
     ran = run("status", "--port", "/dev/nowhere")
     assert ran.code == 2
     assert ran.err.startswith("ikelet: there is no port /dev/nowhere; ")
