@@ -53,6 +53,7 @@ class Engine:
         self.cookie_secret = hal.random(16)
         self._cookies_made = 0
         self.last_notify = None  # when an error was last told in clear
+        self.told = [0, 0]  # [since when, how many first messages were events]
         self.contacted = set()  # names of the peers with which there was an SA
         self.rival_due = 0  # when the next rival's Diffie-Hellman may be made
 
@@ -311,12 +312,15 @@ class Engine:
     def send_bare(self, path, datagram):
         self._out.append((path, datagram))
 
-    def quietly(self, function, *arguments):
-        """Call a function of an SA; what it sends and tells is forgotten."""
+    def quietly(self, send, tell, function, *arguments):
+        """Call a function of an SA; what it sends is forgotten unless `send`, what it tells unless
+        `tell`."""
         out, events = len(self._out), len(self._events)
         function(*arguments)
-        self._out = self._out[:out]
-        self._events = self._events[:events]
+        if not send:
+            self._out = self._out[:out]
+        if not tell:
+            self._events = self._events[:events]
 
     def event(self, name, **data):
         data["event"] = name

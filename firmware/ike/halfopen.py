@@ -28,6 +28,7 @@ FIRSTS = const(16)  # different first messages remembered, ...
 FIRSTS_BYTES = const(4096)  # ... and their size, where it is not the only one
 _MINUTE_MS = const(60000)
 _NOTIFY_INTERVAL_MS = const(1000)
+MAX_TOLD = const(8)  # exchanges in a second whose first messages are events: a serial line is slow
 
 
 class First:
@@ -59,7 +60,8 @@ def receive(engine, header, datagram, path, now):
     sa = Sa(engine, peer, path, False, header.cky_i, cky_r, now)
     _make_room(engine, peer, path, cky_r[2])
     try:
-        _begin(engine, sa, header, datagram, digest, now)
+        tell = _is_told(engine, now)
+        engine.quietly(True, tell, _begin, engine, sa, header, datagram, digest, now)
     except Drop as drop:
         _answer_error(engine, header, drop.args[0], len(datagram), path, now)
         raise
@@ -73,6 +75,14 @@ def _begin(engine, sa, header, datagram, digest, now):
     except Exception:
         engine.sas.remove(sa)
         raise
+
+
+def _is_told(engine, now):
+    """Whether the first messages of one more exchange are events."""
+    if now - engine.told[0] >= 1000:
+        engine.told = [now, 0]
+    engine.told[1] += 1
+    return engine.told[1] <= MAX_TOLD
 
 
 def revive(engine, header, path, now):
@@ -89,7 +99,8 @@ def revive(engine, header, path, now):
             datagram = header.cky_i + first.content
             again = wire.Header(datagram, False)
             # Message 2 has been sent, and reported.
-            engine.quietly(_begin, engine, sa, again, datagram, engine.digest(datagram), now)
+            digest = engine.digest(datagram)
+            engine.quietly(False, False, _begin, engine, sa, again, datagram, digest, now)
             sa.first = first
             return sa
     raise Drop("unknown-cookie")

@@ -128,6 +128,23 @@ def test_memory_for_first_messages_is_bounded():
     assert any(len(f.content) < 200 for f in pair.r.firsts)  # the old ones made room
 
 
+def test_a_flood_is_not_told_message_by_message():
+    """The serial line is slower than the network."""
+    pair = cheap_pair()
+    for second in range(3):
+        for number in range(100):
+            pair.give("r", flood(100 * second + number))
+            pair.collect("r")
+        pair.clock.now += 1000
+    told = [e for e in pair.events["r"] if e["event"] == "message"]
+    assert len(told) == 3 * 2 * halfopen.MAX_TOLD
+    pair.pending = []
+    del pair.events["r"][:]
+    pair.connect()
+    numbers = [e["number"] for e in pair.events["r"] if e["event"] == "message"]
+    assert numbers == [1, 2, 3, 4, 5, 6]
+
+
 def test_every_peer_has_places_of_its_own():
     for peers in (2, 8):
         responder = hub(peers)
