@@ -67,6 +67,13 @@ def boot(agent, path):
     peers = make_peers(agent)
     gc.collect()
     agent.link = open_link(agent)
+    if "syslog" in agent.config:
+        from agent import syslog
+
+        try:
+            agent.syslog = syslog.start(agent)
+        except OSError as error:
+            raise Fatal("no-network", "syslog.address: error %d" % error.errno)
     from ike.engine import Engine
 
     gc.collect()

@@ -9,6 +9,7 @@ import json
 from binascii import a2b_base64, unhexlify
 
 WILDCARDS = ("0.0.0.0", "::")
+_OPTIONAL = ("certificate", "syslog")  # sections that need not be there
 ANYWHERE = "any"  # the address of a peer that certificates identify
 _NAME = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
@@ -37,14 +38,15 @@ def check(config, schema):
     if not _is_table(config, "configuration", errors):
         return errors
     for key in config:
-        if key not in ("version", "device", "network", "certificate", "peer"):
+        if key not in ("version", "device", "network", "peer") + _OPTIONAL:
             errors.append(_name(key) + ": unknown section")
     if config.get("version", schema["version"]) != schema["version"]:
         errors.append("version: this agent reads version %d" % schema["version"])
     _check_section(config.get("device", {}), "device", schema["device"], schema, errors)
     _check_section(config.get("network", {}), "network", schema["network"], schema, errors)
-    if "certificate" in config:
-        _check_section(config["certificate"], "certificate", schema["certificate"], schema, errors)
+    for name in _OPTIONAL:
+        if name in config:
+            _check_section(config[name], name, schema[name], schema, errors)
     _check_peers(config.get("peer", {}), schema, errors)
     return errors or _check_together(config)
 
@@ -70,8 +72,9 @@ def complete(config, schema):
         "network": _with_defaults(config.get("network", {}), schema["network"]),
         "peer": peers,
     }
-    if "certificate" in config:
-        full["certificate"] = _with_defaults(config["certificate"], schema["certificate"])
+    for name in _OPTIONAL:
+        if name in config:
+            full[name] = _with_defaults(config[name], schema[name])
     return full
 
 

@@ -18,16 +18,15 @@ def line(event):
     return "".join([c if " " <= c <= "~" else "?" for c in " ".join(words)[:_LINE]])
 
 
-def added(kept, event):
+def added(kept, seconds, text):
     """The octets that are kept from now on: the oldest lines make room for the new one; one that
     says the same as the last only counts."""
-    text = line(event)
     at = kept.rfind(b"\n", 0, -1) + 1
     said = kept[at:-1].decode().partition(" ")[2]
     if said == text or said.startswith(text + " ("):
         times = int(said[len(text) + 2 :].split()[0]) if said != text else 1
         kept = kept[:at]
         text = "%s (%d times)" % (text, times + 1)
-    kept += b"%d %s\n" % (event["t_ms"] // 1000, text.encode())
+    kept += b"%d %s\n" % (seconds, text.encode())
     over = len(kept) - _OCTETS
     return kept if over <= 0 else kept[kept.find(b"\n", over - 1) + 1 :]

@@ -64,6 +64,7 @@ class Agent:
         self.engine = None
         self.credentials = None  # where a peer is authenticated by certificates
         self.wall = None
+        self.syslog = None
         self.fatal = None  # (code, reason) where the agent cannot run
         self.proven = {}  # "op/what": {engine: "ok" or a code}
         self.received = ""  # a configuration on its way in
@@ -193,8 +194,8 @@ class Agent:
         self.flush()
         if self.upkeep:
             self.upkeep.run(self.clock())
-        if self.credentials:
-            self.wall.tend(self.credentials.expires, self.event)
+        if self.wall:
+            self.wall.tend(self.credentials and self.credentials.expires, self.event)
         idle = not more and received is None and not data
         if idle and not self.engine.prepare():
             if all(sa.state == "ESTABLISHED" for sa in self.engine.sas):
@@ -229,7 +230,10 @@ class Agent:
         try:
             from agent import ring
 
-            self.kept = ring.added(self.kept, event)
+            text = ring.line(event)
+            self.kept = ring.added(self.kept, event["t_ms"] // 1000, text)
+            if self.syslog:
+                self.syslog.tell(event, text)
         except MemoryError:
             pass  # the host is told all the same
         methods.unload("agent.ring")

@@ -31,8 +31,8 @@ class Wall:
         return self._floor + self._clock() // 1000 if self._floor else None
 
     def tend(self, expires, tell):
-        """Once a day: set the clock, and warn of a certificate (`expires`, Unix seconds) that
-        will expire soon. `tell(event)`."""
+        """Once a day: set the clock, and warn of a certificate (`expires`, Unix seconds, or None)
+        that will expire soon. `tell(event)`."""
         if self._clock() < self._due:
             return
         self._due = self._clock() + _DAY_MS
@@ -43,7 +43,7 @@ class Wall:
                 self._due = self._clock() + _AGAIN_MS
                 tell({"event": "clock", "server": self._ntp, "error": str(error)})
         now = self.now()
-        if now is not None and expires - now < _WARN_DAYS * _DAY_S:
+        if now is not None and expires and expires - now < _WARN_DAYS * _DAY_S:
             days = max(0, (expires - now) // _DAY_S)
             tell({"event": "certificate-expires", "expires": expires, "days": days})
 

@@ -21,7 +21,7 @@ from ikelet.errors import MisuseError
 
 Table = dict[str, Any]
 
-_SECTIONS = ("device", "network", "certificate", "peer")
+_SECTIONS = ("device", "network", "certificate", "syslog", "peer")
 _ANYWHERE = "any"  # the address, or the identity, of a peer that its certificate tells apart
 _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _TYPES = {
@@ -119,6 +119,8 @@ class _Checker:
         board["peer"] = self._peers(raw.get("peer", {}))
         if "certificate" in raw:
             board["certificate"] = self._certificate(raw["certificate"])
+        if "syslog" in raw:
+            board["syslog"] = self._section(raw["syslog"], "syslog", schema()["syslog"])
         if not self.errors:
             self._check_together(board)
             for peer in board["peer"].values():

@@ -12,7 +12,7 @@ def event(name, t_ms=1000, **values):
 def kept(*events):
     found = b""
     for each in events:
-        found = added(found, each)
+        found = added(found, each["t_ms"] // 1000, line(each))
     return found.decode().split("\n")[:-1]
 
 
@@ -59,7 +59,7 @@ def test_the_oldest_make_room():
     for number in range(200):
         peer = "p" * (1 + number * 7 % 83) + str(number)
         for _ in range(1 + number % 3):
-            octets = added(octets, event("failed", number * 977, peer=peer))
+            octets = added(octets, number * 977 // 1000, "failed " + peer)
         times = " (%d times)" % (1 + number % 3) if number % 3 else ""
         expected.append("%d failed %s%s" % (number * 977 // 1000, peer, times))
         lines = octets.decode().split("\n")[:-1]

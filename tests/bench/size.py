@@ -42,8 +42,10 @@ FEATURES = {
         "agent/efuse.",
         "agent/proving.",
         "agent/provisioning.",
+        "agent/ring.",
         "agent/status.",
     ),
+    "syslog": ("agent/syslog.",),
 }
 BOARDS = ("unix", "qemu-rv32")
 

@@ -37,6 +37,7 @@ WRONG = [
     ("network.ssid", "ü" * 17, ["34 bytes", "1 to 32"]),
     ("network.wifi_key", "seven77", ["7 bytes", "8 to 63"]),
     ("network.wifi_key", "long enough", ["without network.ssid"]),
+    ("syslog.address", "logs.example", ['"logs.example"', "IPv4 or IPv6 address"]),
     ("peer.hq.address", "hq.example", ['"hq.example"', "address"]),
     ("peer.hq.role", "client", ['"client"', "initiator, responder or both"]),
     ("peer.hq.auth", "rsa", ['"rsa"', "use psk or cert"]),
@@ -73,7 +74,7 @@ def _with(path: str, value: object) -> dict[str, Any]:
     *sections, key = path.split(".")
     table = raw
     for section in sections:
-        table = table[section]
+        table = table.setdefault(section, {})
     table[key] = value
     return raw
 
@@ -90,6 +91,27 @@ def test_error_names_key_finding_and_remedy(path: str, value: object, words: lis
     assert len(errors) == 1
     assert errors[0].startswith(path)
     assert [word for word in words if word not in errors[0]] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"port": 1514}, "syslog.address is missing"),
+        ({"address": "10.9.0.9", "facility": "kern"}, 'syslog.facility is "kern"; use user, dae'),
+        ({"address": "10.9.0.9", "port": 0}, "syslog.port is 0"),
+        ({"address": "10.9.0.9", "prot": 1}, "did you mean syslog.port?"),
+    ],
+)
+def test_a_section_that_need_not_be_there(given: dict[str, Any], words: str) -> None:
+    (error,) = _errors(GOOD | {"syslog": given})
+    assert words in error
+    assert len(agent.config.check(GOOD | {"syslog": given}, config.schema())) == 1
+
+
+def test_syslog_has_defaults() -> None:
+    board = config.check(GOOD | {"syslog": {"address": "10.9.0.9"}}).board
+    assert board["syslog"] == {"address": "10.9.0.9", "port": 514, "facility": "daemon"}
+    assert agent.config.complete(board, config.schema())["syslog"] == board["syslog"]
 
 
 @pytest.mark.parametrize(("path", "value"), [w[:2] for w in WRONG], ids=IDS)
