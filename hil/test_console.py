@@ -6,6 +6,7 @@ import pytest
 
 from ikelet.console import ConsoleError
 from ikelet_hil.bench import Bench
+from ikelet_hil.station import Station
 
 CALL = b'{"jsonrpc":"2.0","id":"x","method":"counters"}'
 SUITE = "aes256-sha256-modp1024"
@@ -75,10 +76,10 @@ def test_wrong_calls_are_refused(bench: Bench) -> None:
 
 
 @pytest.mark.requires("power")
-def test_power_lost_in_mid_line(bench: Bench) -> None:
+def test_power_lost_in_mid_line(bench: Bench, station: Station) -> None:
     """What was half said before is not mixed with what is said after."""
     bench.start("builtin", "responder", suite=SUITE)
     bench.agent.console.link.write(CALL[:20])
-    bench.agent.power_cycle()
+    station.power_cycle(bench.agent)
     assert bench.agent.status()["peers"][0]["state"] == "DOWN"
     assert bench.negotiate()[0].established

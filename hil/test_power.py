@@ -6,7 +6,6 @@ whole SA, must not keep the next one from coming up.
 
 import pytest
 
-from ikelet_hil import power
 from ikelet_hil.bench import Bench
 from ikelet_hil.rules import At, drop
 from ikelet_hil.station import Station
@@ -22,8 +21,7 @@ REACHED = (0, 1, 2, 3, 4, 5, 6)
 def test_the_board_loses_power(bench: Bench, station: Station, role: str, reached: int) -> None:
     bench.start("builtin", role, forgiving=True, suite="aes256-sha256-modp1024")
     stop_after(bench, reached)
-    switch = station.held.power
-    bench.agent.power_cycle((lambda: power.cycle(switch)) if switch else None)
+    station.power_cycle(bench.agent)
     comes_up(bench)
 
 

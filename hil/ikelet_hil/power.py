@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from ikelet import links
@@ -72,6 +72,18 @@ class Relay:
                 link.close()
         except LinkError as error:
             raise PowerError(f"relay: {error}") from error
+
+
+class Told:
+    """A switch that says what it does, as it does it: tell(text)."""
+
+    def __init__(self, switch: Power, tell: Callable[[str], None]) -> None:
+        self._switch = switch
+        self._tell = tell
+
+    def set(self, on: bool) -> None:
+        self._switch.set(on)
+        self._tell("power on" if on else "power off")
 
 
 def make(table: Mapping[str, Any]) -> Power | None:

@@ -19,7 +19,7 @@ from ikelet.emulators.qemu import QemuError
 from ikelet.emulators.rawrepl import ReplError
 from ikelet.errors import IkeletError
 from ikelet.links import LinkError
-from ikelet_hil import recovery
+from ikelet_hil import power, recovery
 from ikelet_hil.phases import DeadlineError, Phase, Phases
 from ikelet_hil.power import PowerError
 from ikelet_hil.recovery import DeadError, Ladder
@@ -86,6 +86,8 @@ class Station:
         if self._held is None:
             try:
                 self._held = self.target.acquire(self._terms)
+                if self._held.power:
+                    self._held.power = power.Told(self._held.power, self._tell_of_power)
                 self.ladder = recovery.ladder(self._held.board)
                 self._take_over()
             except IkeletError as error:
@@ -108,6 +110,13 @@ class Station:
             agent.stop()
             raise
         return agent
+
+    def power_cycle(self, agent: Agent) -> None:
+        """The board that runs `agent` loses its power without a word, gets it back, and boots."""
+        switch = self.held.power
+        if switch is None:
+            self._tell_of_power("power off and on, by the emulator")
+        agent.power_cycle((lambda: power.cycle(switch)) if switch else None)
 
     def examine(self, error: BaseException) -> Trouble | None:
         """Whether a test failed for its board, and not for what it is about."""
@@ -145,6 +154,9 @@ class Station:
 
     def tell(self, text: str, **data: object) -> None:
         self.timeline.add("harness", text, **data)
+
+    def _tell_of_power(self, text: str) -> None:
+        self.timeline.add("power", text)
 
     def release(self) -> None:
         """Stop what runs on it and give it back."""

@@ -103,10 +103,13 @@ def _attained(board: Board, url: str, end: float) -> tuple[Link, RawRepl]:
             link.close()
             raise
         if time.monotonic() > end:
+            pull = ""
+            if board.strap is not None:
+                pin = f"GPIO {board.strap} low (the boot button)"
+                pull = f"try again and pull {pin} right after a reset, or "
             raise PromptError(
                 f"no prompt of MicroPython at {url}: an agent in production does not stop for "
-                f"Ctrl-C; try again and pull GPIO {board.strap} low (the boot button) right after "
-                f"a reset, or begin anew with --erase"
+                f"Ctrl-C; {pull}begin anew with --erase"
             )
 
 

@@ -4,6 +4,7 @@ URL that stays, with a power switch."""
 import contextlib
 import socket
 import threading
+import time
 from pathlib import Path
 
 from ikelet import boards
@@ -12,13 +13,15 @@ from ikelet.emulators.rv32 import Rv32Board
 
 
 class Served:
-    """A qemu-rv32 on a TCP port; the files `on` and `off` in `folder` are its power switch."""
+    """A qemu-rv32 on a TCP port; the files `on` and `off` in `folder` are its power switch, and
+    `switched` has when it was moved."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.board = Rv32Board(boards.find("qemu-rv32"))
         self.board.power_on()
-        self.cycles = 0
+        self.switched: list[tuple[str, float]] = []
+        self._tell_pid()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.05)
         self._closed = threading.Event()
@@ -44,6 +47,10 @@ class Served:
         self._listener.close()
         self.board.stop()
 
+    def _tell_pid(self) -> None:
+        """QEMU's process, for a suite that does it harm."""
+        (self.folder / "pid").write_text(str(self.board.pid))
+
     def _serve(self) -> None:
         while not self._closed.is_set():
             self._switch()
@@ -57,16 +64,18 @@ class Served:
         for name in ("off", "on"):
             if (self.folder / name).exists():
                 (self.folder / name).unlink()
+                self.switched.append((name, time.monotonic()))
                 self.board.power_off()
                 if name == "on":
-                    self.cycles += 1
                     self.board.power_on(main=True)
+                    self._tell_pid()
                 return True
         return False
 
     def _pass_on(self, client: socket.socket) -> None:
         host, _, port = self.board.url.removeprefix("socket://").partition(":")
-        with socket.create_connection((host, int(port))) as board:
+        # A machine that is stopped takes no connection: the switch is to be followed all the same.
+        with socket.create_connection((host, int(port)), timeout=0.5) as board:
             board.settimeout(0.02)
             client.settimeout(0.02)
             while not self._closed.is_set() and not self._switch():

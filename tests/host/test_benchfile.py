@@ -1,6 +1,7 @@
 """bench.toml: what it may say, what is refused, and what `boards --scan` adds to it."""
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,9 @@ def test_which_boards_are_meant(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         targets.resolve(["dekk"], bench)
 
 
+NO_HUB = '{ echo "No compatible devices detected at location $2!" >&2; exit 1; }'
+
+
 def test_power_by_a_command(tmp_path: Path) -> None:
     switch = power.make({"kind": "command", "on": f"touch {tmp_path}/on", "off": "echo no; false"})
     assert switch is not None
@@ -105,9 +109,27 @@ def test_power_by_a_command(tmp_path: Path) -> None:
     assert (tmp_path / "on").exists()
     with pytest.raises(PowerError, match="echo no; false: no"):
         switch.set(False)
+
+
+def test_power_by_a_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for uhubctl that keeps its arguments, and fails as the program does."""
+    stand_in = tmp_path / "uhubctl"
+    stand_in.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\n[ "$2" = 1-1 ] || {NO_HUB}\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(power, "OFF", 0.0)
     hub = power.make({"kind": "uhubctl", "hub": "1-1", "port": 2})
     assert hub is not None
-    assert hub._commands[False] == ["uhubctl", "-l", "1-1", "-p", "2", "-a", "off"]  # type: ignore[attr-defined]
+    power.cycle(hub)
+    assert (tmp_path / "asked").read_text() == "-l 1-1 -p 2 -a off\n-l 1-1 -p 2 -a on\n"
+    absent = power.make({"kind": "uhubctl", "hub": "2-7", "port": 1})
+    assert absent is not None
+    with pytest.raises(PowerError, match="-a off: No compatible devices detected at location 2-7"):
+        absent.set(False)
+    stand_in.unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PowerError, match=r"uhubctl -l 1-1 -p 2 -a on: .*No such file"):
+        hub.set(True)
 
 
 # -- the scan -------------------------------------------------------------------------------------
