@@ -87,6 +87,48 @@ def boot(agent, path):
     strict = agent.config["device"]["strict"]
     natt_port = network["natt_port"]
     agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict, natt_port)
+    agent.helpers = helpers(agent)
+
+
+def helpers(agent):
+    """What keeps the tunnels up, as far as the board and its configuration need it."""
+    given = agent.config["peer"]
+    found = []
+    names = {name: values["address"] for name, values in given.items() if is_name(values)}
+    if names:
+        from agent.names import Names
+
+        own = [name for name in names if "remote_id" not in given[name]]
+        agent.names = Names(agent, names, own)
+        found.append(agent.names)
+    if agent.board.get("autostart"):
+        from agent.upkeep import Upkeep
+
+        agent.upkeep = Upkeep(agent.engine, agent.names and agent.names.ready)
+        found.append(agent.upkeep)
+        backups = {name: values["backup"] for name, values in given.items() if "backup" in values}
+        for peer in agent.engine.peers:
+            if peer.role != "responder" and peer.name not in backups.values():
+                agent.upkeep.want(peer.name, agent.clock())
+        if backups:
+            from agent.standby import Standby
+
+            found.append(Standby(agent.engine, agent.upkeep, backups))
+    if agent.interface:
+        from agent.netwatch import Watch
+
+        found.append(Watch(agent, "netmask" in agent.config["network"]))
+    return found
+
+
+def is_name(values):
+    """Whether a peer's address is a DNS name; the configuration's check knows no fourth kind."""
+    from ike import policy
+    from ike.engine import ANYWHERE
+
+    address = values["address"]
+    literal = ":" in address or policy.packed_address(address)
+    return not literal and address != ANYWHERE
 
 
 def load(path):
@@ -147,13 +189,15 @@ def make_peers(agent):
     signed = any(given["auth"] == "cert" for given in config["peer"].values())
     if not signed:
         config.pop("certificate", None)
-        return [make_peer(name, given, config) for name, given in config["peer"].items()]
+        return [
+            make_peer(name, given, config, agent.board) for name, given in config["peer"].items()
+        ]
     from agent import certificate
 
     try:
         made = agent.credentials = certificate.load(agent)
         return [
-            make_peer(name, given, config, lambda values: certificate.complete(values, made))
+            make_peer(name, given, config, agent.board, lambda v: certificate.complete(v, made))
             for name, given in config["peer"].items()
         ]
     except certificate.CertificateError as error:
@@ -162,7 +206,7 @@ def make_peers(agent):
         unload("agent.certificate", *[name for name in sys.modules if name.startswith("pki.")])
 
 
-def make_peer(name, given, config, complete=None):
+def make_peer(name, given, config, board, complete=None):
     """One peer of the configuration, in which its key is not left."""
     from ike.policy import Peer, PolicyError
 
@@ -181,6 +225,14 @@ def make_peer(name, given, config, complete=None):
             "peer.%s.local_id: needed while network.bind is a wildcard" % name,
         )
     values.pop("allow_weak_psk", None)
+    values.pop("backup", None)
+    if is_name(values):
+        if board.get("link") == "uart":
+            raise Fatal(
+                "bad-configuration",
+                "peer.%s.address: a name needs a board with a network of its own" % name,
+            )
+        values.setdefault("remote_id", "0.0.0.0")  # known with the address, see names
     try:
         return Peer(name, **values)
     except PolicyError as error:

@@ -62,7 +62,7 @@ def complete(config, schema):
         peer = peers[name] = _with_defaults(given, schema["peer"])
         if peer["auth"] != "psk":
             continue  # the certificates say who is who
-        if "remote_id" not in peer:
+        if "remote_id" not in peer and address_family(peer["address"]):
             peer["remote_id"] = peer["address"]
         if "local_id" not in peer and bind not in WILDCARDS:
             peer["local_id"] = bind
@@ -107,6 +107,19 @@ def address_family(text):
         count += 1
     groups = all(0 < len(g) <= 4 and _only(g, "0123456789abcdefABCDEF") for g in right)
     return 6 if groups and (count < 8 if gap else count == 8) else 0
+
+
+def is_host_name(text):
+    """Whether a text may be a DNS name: of two labels at least, so that no slip passes for one."""
+    labels = text.split(".") if isinstance(text, str) and len(text) <= 253 else ()
+    return (
+        len(labels) > 1
+        and not _only(labels[-1], "0123456789")
+        and all(
+            _only(label, _NAME[:63]) and len(label) <= 63 and "-" not in (label[0], label[-1])
+            for label in labels
+        )
+    )
 
 
 def is_weak(text, rule):
@@ -219,9 +232,23 @@ def _check_together(config):
         if address in seen:
             errors.append(where + "also that of peer." + seen[address])
         seen[address] = name
-        if address_family(address) != address_family(bind):
+        if address_family(address) not in (0, address_family(bind)):
             errors.append(where + "not of the family of network.bind")
+        if "backup" in peer:
+            why = _why_no_backup(name, peer, config["peer"])
+            if why:
+                errors.append("peer.%s.backup: %s" % (name, why))
     return errors
+
+
+def _why_no_backup(name, peer, peers):
+    backup = peer["backup"]
+    if backup == name or backup not in peers:
+        return _shown(backup) + " is no other peer"
+    if "responder" in (peer.get("role"), peers[backup].get("role")):
+        return "of no use to a responder, who does not call"
+    if "backup" in peers[backup]:
+        return _shown(backup) + " has a backup itself"
 
 
 def _why(value, spec, schema):
@@ -252,6 +279,9 @@ def _why(value, spec, schema):
     elif kind == "identity":
         if not isinstance(value, str) or not 0 < len(value) <= 255:
             return _shown(value) + " is no identity"
+    elif kind == "peer":
+        if not isinstance(value, str):
+            return _shown(value) + " is no peer"
     elif kind == "key":
         if not _is_base64(value, spec["max"]):
             return "not a key in base64"
@@ -260,8 +290,12 @@ def _why(value, spec, schema):
             return "not a list of %d..%d" % (spec["min"], spec["max"])
         if not all(_is_base64(one, 22000) for one in value):
             return "not all base64"
-    elif not address_family(value) and not ("any" in spec and value == ANYWHERE):
-        return _shown(value) + " is not an IP address"
+    elif not address_family(value) and not _stands_for_one(value, spec):
+        return _shown(value) + " is not an IP address" + " or name" * ("name" in spec)
+
+
+def _stands_for_one(value, spec):
+    return "any" in spec and value == ANYWHERE or "name" in spec and is_host_name(value)
 
 
 def _why_psk(value, spec):

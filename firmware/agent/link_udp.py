@@ -55,7 +55,7 @@ class Link:
             self.empty_datagrams += 1
             self._bind_again()
             return None
-        return datagram, self.local + self._decode(sender)
+        return datagram, self.local + self.decode(sender)
 
     def send(self, path, datagram):
         """Send, or keep for later where the stack has no room just now."""
@@ -89,7 +89,7 @@ class Link:
     def close(self):
         self.socket.close()
 
-    def _decode(self, sender):
+    def decode(self, sender):
         """(address, port) of what recvfrom says: a tuple on the boards, a sockaddr_in on unix."""
         if isinstance(sender, tuple):
             return sender[:2]

@@ -57,6 +57,8 @@ def up(agent, params):
     from hal import HalError
 
     agent.wanted(params["peer"], True)
+    if agent.names and not agent.names.ready(params["peer"], agent.clock(), False):
+        raise Refused(agent.engine.last_failure[params["peer"]][1])
     try:
         agent.engine.initiate(params["peer"], agent.clock())
     except HalError as error:

@@ -15,6 +15,7 @@ class Link:
             raise
         self._links = [first, second]
         self.sockets = first.sockets + second.sockets
+        self.decode = first.decode
 
     @property
     def empty_datagrams(self):

@@ -47,6 +47,14 @@ def wait(ms, sockets=()):
     _poll.poll(ms)
 
 
+def forget(sockets):
+    """Sockets that will be closed: wait for them no longer."""
+    for socket in sockets:
+        if socket in _watched:
+            _watched.remove(socket)
+            _poll.unregister(socket)
+
+
 def take_serial():
     """Ctrl-C on the serial line is a byte like any other from now on."""
     micropython.kbd_intr(-1)

@@ -72,6 +72,8 @@ class Agent:
         self.kept = b""  # the last events, see agent.ring
         self._watchdog = None
         self.upkeep = None  # where the agent initiates by itself
+        self.names = None  # where a peer has a DNS name
+        self.helpers = ()  # what has a turn of its own: run(now), deadline()
         self.console = Console(
             port.write_serial, methods.methods(self), lambda name: methods.find(self, name)
         )
@@ -96,13 +98,6 @@ class Agent:
         device = self.config["device"]
         if not device["development"]:
             self._start_watchdog()
-        if self.board.get("autostart"):
-            from agent.upkeep import Upkeep
-
-            self.upkeep = Upkeep(self.engine)
-            for peer in self.engine.peers:
-                if peer.role != "responder":
-                    self.upkeep.want(peer.name, self.clock())
         self.event(
             {
                 "event": "boot",
@@ -192,8 +187,8 @@ class Agent:
         self.flush()
         more = self.engine.poll(self.clock())
         self.flush()
-        if self.upkeep:
-            self.upkeep.run(self.clock())
+        for helper in self.helpers:
+            helper.run(self.clock())
         if self.wall:
             self.wall.tend(self.credentials and self.credentials.expires, self.event)
         idle = not more and received is None and not data
@@ -240,7 +235,7 @@ class Agent:
 
     def _idle_ms(self):
         now = self.clock()
-        times = [self.engine.deadline(), self.upkeep and self.upkeep.deadline()]
+        times = [helper.deadline() for helper in self.helpers] + [self.engine.deadline()]
         soonest = min([due for due in times if due is not None] + [now + _MAX_WAIT_MS])
         return max(0, soonest - now)
 

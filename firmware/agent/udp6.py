@@ -22,7 +22,7 @@ class Link(link_udp.Link):
     def _open(self):
         return socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 
-    def _decode(self, sender):
+    def decode(self, sender):
         """(address, port) of what recvfrom says: a tuple, or a sockaddr_in6 on unix."""
         if isinstance(sender, tuple):
             return inet6.canonical(sender[0]), sender[1]

@@ -1,13 +1,21 @@
 """Which peers are to be up, and when to try again where one is not."""
 
+from micropython import const
+
 from hal import HalError
+
+_NOT_READY_MS = const(500)
 
 
 class Upkeep:
-    """Initiates to the peers that are wanted, with back-off and jitter after failures."""
+    """Initiates to the peers that are wanted, with back-off and jitter after failures.
 
-    def __init__(self, engine):
+    `ready(name, now)` is asked before each attempt: True; False, ask again; None, it has failed.
+    """
+
+    def __init__(self, engine, ready=None):
         self._engine = engine
+        self._ready = ready
         self._due = {}  # peer name: when to initiate; None while it is up, or under way
         self._failures = {}  # peer name: attempts since it was up
 
@@ -18,6 +26,13 @@ class Upkeep:
 
     def forget(self, name):
         self._due.pop(name, None)
+
+    def soon(self, now):
+        """The network is back: no long pause before the next attempts."""
+        for name, due in self._due.items():
+            self._failures[name] = 0
+            if due is not None:
+                self._due[name] = now + self._pause(name)
 
     def run(self, now):
         """Initiate to whoever is due."""
@@ -30,11 +45,19 @@ class Upkeep:
             elif due is None:
                 self._due[name] = now + self._pause(name)
             elif now >= due:
-                self._due[name] = None
-                try:
-                    self._engine.initiate(name, now)
-                except (HalError, MemoryError):
-                    pass  # the engine counts what failed; the next attempt is due as after others
+                ready = self._ready is None or self._ready(name, now)
+                if ready:
+                    self._due[name] = None
+                    self._initiate(name, now)
+                else:
+                    pause = self._pause(name) if ready is None else _NOT_READY_MS
+                    self._due[name] = now + pause
+
+    def _initiate(self, name, now):
+        try:
+            self._engine.initiate(name, now)
+        except (HalError, MemoryError):
+            pass  # the engine counts what failed; the next attempt is due as after others
 
     def deadline(self):
         """The time of the next attempt in ms, or None."""

@@ -385,9 +385,13 @@ class Engine:
         self.sas.remove(sa)
         if not rivals.ended(sa):
             return
-        if self.find(sa.peer.name) is None:
-            self.last_failure[sa.peer.name] = (code, reason, self.clock())
-        self.event("failed", peer=sa.peer.name, code=code, reason=reason)
+        self.unreached(sa.peer.name, code, reason)
+
+    def unreached(self, name, code, reason):
+        """An attempt to reach a peer has failed."""
+        if self.find(name) is None:
+            self.last_failure[name] = (code, reason, self.clock())
+        self.event("failed", peer=name, code=code, reason=reason)
 
     def abandoned(self, sa):
         """An exchange that somebody began in a peer's name and did not go on with."""

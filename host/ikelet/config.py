@@ -7,6 +7,7 @@ holds a secret.
 import difflib
 import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ Table = dict[str, Any]
 
 _SECTIONS = ("device", "network", "certificate", "syslog", "peer")
 _ANYWHERE = "any"  # the address, or the identity, of a peer that its certificate tells apart
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
 _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _TYPES = {
     str: "a text",
@@ -296,10 +298,13 @@ class _Checker:
                     f'peer.{name}.auth is "cert"; add a section [certificate] with '
                     f"certificate_file, key_file and ca_file"
                 )
+            if "backup" in peer and (why := _why_no_backup(name, board["peer"])):
+                self.errors.append(f"peer.{name}.backup is {_quoted(peer['backup'])}, {why}")
             if peer["address"] == _ANYWHERE:
                 continue
-            address = ip_address(peer["address"])
-            if address.version != bind.version:
+            literal = _is_address(peer["address"])
+            address = ip_address(peer["address"]) if literal else peer["address"].lower()
+            if not isinstance(address, str) and address.version != bind.version:
                 self.errors.append(
                     f"peer.{name}.address is IPv{address.version}, but network.bind ({bind}) is "
                     f"IPv{bind.version}; give both of one family"
@@ -330,8 +335,23 @@ class _Checker:
             self.errors.append(f"network.gateway is {gateway}, which is not within {own}")
 
 
+def _why_no_backup(name: str, peers: Table) -> str | None:
+    """Why a peer cannot have the backup that it names, as the end of a sentence."""
+    backup = peers[name]["backup"]
+    others = [other for other in peers if other != name]
+    if backup not in others:
+        known = f"; there are: {', '.join(others)}" if others else ", and there is none"
+        return f"which is no other peer{known}"
+    if "responder" in (peers[name]["role"], peers[backup]["role"]):
+        return 'which only an initiator has a use for; give both role = "initiator" or "both"'
+    if "backup" in peers[backup]:
+        return "which has a backup itself; name only one for each"
+    return None
+
+
 def _fill_identities(peer: Table, bind: str) -> None:
-    peer.setdefault("remote_id", peer["address"])
+    if _is_address(peer["address"]):
+        peer.setdefault("remote_id", peer["address"])
     if not ip_address(bind).is_unspecified:
         peer.setdefault("local_id", bind)
 
@@ -359,8 +379,10 @@ def _why_not_text(value: str, kind: str, spec: Table) -> str | None:
     if kind == "name" and not (0 < len(value) <= spec["max"] and set(value) <= {*_NAME, "."}):
         return f"is {_quoted(value)}; use 1 to {spec['max']} letters, digits, - _ or ."
     anywhere = spec.get("any") and value == _ANYWHERE
-    if kind == "address" and not _is_address(value) and not anywhere:
-        return f'is {_quoted(value)}; use an IPv4 or IPv6 address such as "10.9.0.1"'
+    named = spec.get("name") and _is_host_name(value)
+    if kind == "address" and not _is_address(value) and not anywhere and not named:
+        name = ', or a name such as "gw.example"' if spec.get("name") else ""
+        return f'is {_quoted(value)}; use an IPv4 or IPv6 address such as "10.9.0.1"{name}'
     if kind == "identity" and not 1 <= len(value) <= 255:
         return f"has {len(value)} characters; use 1 to 255"
     if kind == "text" and not spec["min"] <= len(value.encode()) <= spec["max"]:
@@ -417,6 +439,17 @@ def _is_address(text: str) -> bool:
         return "%" not in text and bool(ip_address(text))
     except ValueError:
         return False
+
+
+def _is_host_name(text: str) -> bool:
+    """Of two labels at least, so that no slip passes for a name."""
+    labels = text.split(".")
+    return (
+        len(text) <= 253
+        and len(labels) > 1
+        and not labels[-1].isdigit()
+        and all(_LABEL.fullmatch(label) for label in labels)
+    )
 
 
 def _identity_kind(text: str) -> str:

@@ -134,9 +134,9 @@ def test_what_cannot_be_sent_is_counted():
 
 def test_sender_addresses():
     link, _ = make_link()
-    assert link._decode(("10.0.0.1", 500)) == ("10.0.0.1", 500)
+    assert link.decode(("10.0.0.1", 500)) == ("10.0.0.1", 500)
     raw = b"\x02\x00\x01\xf4\x0a\x00\x00\x01" + bytes(8)
-    assert link._decode(raw) == ("10.0.0.1", 500)
+    assert link.decode(raw) == ("10.0.0.1", 500)
 
 
 def test_two_sockets_as_one_link():

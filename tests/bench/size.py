@@ -36,7 +36,12 @@ FEATURES = {
         "ike/natt.",
         "ike/rivals.",
         "agent/upkeep.",
+        "agent/inet6.",
+        "agent/names.",
         "agent/natt_sockets.",
+        "agent/netwatch.",
+        "agent/standby.",
+        "agent/udp6.",
     ),
     "what the console is asked for": (
         "agent/efuse.",

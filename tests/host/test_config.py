@@ -38,7 +38,12 @@ WRONG = [
     ("network.wifi_key", "seven77", ["7 bytes", "8 to 63"]),
     ("network.wifi_key", "long enough", ["without network.ssid"]),
     ("syslog.address", "logs.example", ['"logs.example"', "IPv4 or IPv6 address"]),
-    ("peer.hq.address", "hq.example", ['"hq.example"', "address"]),
+    ("peer.hq.address", "hq", ['"hq"', "address", "or a name"]),
+    ("peer.hq.address", "-hq.example", ['"-hq.example"', "or a name"]),
+    ("peer.hq.address", "10.9.1", ['"10.9.1"', "or a name"]),
+    ("peer.hq.backup", "other", ['"other"', "no other peer"]),
+    ("peer.hq.backup", "hq", ["no other peer"]),
+    ("peer.hq.backup", 7, ["a whole number", "a text"]),
     ("peer.hq.role", "client", ['"client"', "initiator, responder or both"]),
     ("peer.hq.auth", "rsa", ['"rsa"', "use psk or cert"]),
     ("peer.hq.address", "any", ["chooses the key", "certificates"]),
@@ -147,6 +152,37 @@ def test_peers_with_one_address() -> None:
     raw = copy.deepcopy(GOOD)
     raw["peer"]["other"] = dict(raw["peer"]["hq"])
     assert "also that of peer.hq" in _errors(raw)[0]
+
+
+def test_a_name_for_an_address() -> None:
+    """Its identity is the address that it will turn out to have, on the host and on the board."""
+    raw = _with("peer.hq.address", "gw.hq-1.example")
+    loaded = config.check(raw)
+    assert "remote_id" not in loaded.peers["hq"]
+    assert loaded.peers["hq"]["local_id"] == "10.9.0.2"
+    assert agent.config.check(loaded.board, config.schema()) == []
+    assert agent.config.complete(raw, config.schema()) == loaded.board
+    raw["peer"]["other"] = raw["peer"]["hq"] | {"address": "GW.hq-1.example"}
+    assert "also that of peer.hq" in _errors(raw)[0]
+    assert agent.config.check(raw, config.schema())
+
+
+def test_backups() -> None:
+    raw = copy.deepcopy(GOOD)
+    raw["peer"]["spare"] = raw["peer"]["hq"] | {"address": "10.9.0.3"}
+    raw["peer"]["hq"]["backup"] = "spare"
+    assert agent.config.check(config.check(raw).board, config.schema()) == []
+    for changes, why in (
+        ({"spare": {"role": "responder"}}, "only an initiator"),
+        ({"hq": {"role": "responder"}}, "only an initiator"),
+        ({"spare": {"backup": "hq"}}, "has a backup itself"),
+    ):
+        wrong = copy.deepcopy(raw)
+        for name, values in changes.items():
+            wrong["peer"][name] |= values
+        assert any(why in error for error in _errors(wrong)), why
+        errors = agent.config.check(wrong, config.schema())
+        assert any(error.startswith("peer.hq.backup: ") for error in errors), errors
 
 
 def test_families_must_match() -> None:

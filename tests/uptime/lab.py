@@ -128,3 +128,22 @@ def until(
 def up(gateway: StrongswanPeer) -> list[dict[str, Any]]:
     """charon's established SAs."""
     return [sa for sa in gateway.list_sas() if sa.get("state") == "ESTABLISHED"]
+
+
+@contextlib.contextmanager
+def hosts(netns: str, **names: str) -> Iterator[Callable[[str, str], None]]:
+    """What names mean in a namespace; a function that changes that."""
+    folder = Path("/etc/netns", netns)  # ip netns exec puts its files over those of /etc
+    folder.mkdir(parents=True)
+
+    def change(name: str, address: str) -> None:
+        names[name] = address
+        lines = [f"{address} {name}.example\n" for name, address in names.items()]
+        (folder / "hosts").write_text("".join(lines))
+
+    try:
+        for name, address in list(names.items()):
+            change(name, address)
+        yield change
+    finally:
+        shutil.rmtree(folder)

@@ -1,0 +1,468 @@
+# micropython: heapsize=1m
+"""What keeps tunnels up beside the engine: attempts, DNS names, backups, the network interface."""
+
+from agent import names, netwatch, standby
+from agent.upkeep import Upkeep
+from cheap import CheapHal
+from ike import policy
+from ike.engine import Engine
+from ike.policy import Peer
+from pair import PSK, SUITE, Clock
+
+HOST = "gw.example"
+OURS = ("10.9.0.2", 500)
+
+
+class Dns:
+    """A resolver: `found` is an address or None; every question takes `takes` ms."""
+
+    AF_INET = 2
+    AF_INET6 = 10
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.found = "10.9.0.1"
+        self.asked = []  # when
+
+    def getaddrinfo(self, host, port):
+        assert host == HOST
+        self.asked.append(self.clock.now)
+        if self.found is None:
+            raise OSError(-2)
+        other = (self.AF_INET6, 1, 6, "", ("fd00::1", port, 0, 0))
+        return [other, (self.AF_INET, 1, 6, "", (self.found, port))]
+
+
+class Link:
+    sockets = ("a socket",)
+
+    def __init__(self, local=OURS):
+        self.local = local
+        self.closed = False
+
+    def decode(self, sender):
+        return sender[:2]
+
+    def close(self):
+        self.closed = True
+
+
+class Port:
+    def __init__(self):
+        self.forgotten = []
+
+    def forget(self, sockets):
+        self.forgotten += sockets
+
+
+class Agent:
+    """As much of an agent as the helpers see. `peers`: {name: values}."""
+
+    def __init__(self, **peers):
+        self.clock = Clock()
+        made = []
+        for name, given in peers.items():
+            values = {"psk": PSK, "local_id": OURS[0], "proposals": [SUITE], "retransmit": "fast"}
+            values.update(given)
+            values.setdefault("remote_id", "0.0.0.0")
+            made.append(Peer(name, **values))
+        self.engine = Engine(CheapHal(b"x"), made, OURS, self.clock)
+        self.link = Link()
+        self.port = Port()
+        self.names = self.upkeep = self.interface = None
+        self.helpers = []
+        self.config = {"network": {"bind": OURS[0]}, "peer": peers}
+        self.events = []
+        self.sent = []  # (time, path)
+
+    def event(self, event):
+        self.events.append(event)
+
+    def run(self, until):
+        """Time passes; nobody answers."""
+        while self.clock.now < until:
+            while self.engine.poll(self.clock.now):
+                pass
+            for helper in self.helpers:
+                helper.run(self.clock.now)
+            self.sent += [(self.clock.now, path) for path, _ in self.engine.take_datagrams()]
+            self.events += self.engine.take_events()
+            dues = [helper.deadline() for helper in self.helpers] + [self.engine.deadline()]
+            soonest = min([due for due in dues if due is not None] + [until])
+            self.clock.now = max(soonest, self.clock.now + 1)
+
+    def told(self, name):
+        return [event for event in self.events if event["event"] == name]
+
+    def establish(self, name):
+        """Pretend that a peer's SA is up."""
+        self.engine.terminate(name)
+        self.engine.initiate(name, self.clock.now)
+        sa = self.engine.find(name)
+        sa.suite = sa.peer.suites[0]
+        sa.established = self.clock.now
+        sa.enter("ESTABLISHED")
+        sa.expires = None
+        sa.skeyid_a, sa.ka, sa.iv = bytearray(32), bytearray(32), bytes(16)
+        self.engine.last_failure.pop(name, None)
+        return sa
+
+    def lose(self, name):
+        """An SA is gone: its peer does not answer."""
+        self.engine.dead(self.engine.find(name), "no answer")
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+def named(role="initiator", **others):
+    given = dict(others, gw={"address": HOST, "role": role})
+    agent = Agent(**given)
+    dns = Dns(agent.clock)
+    names.socket = dns
+    agent.names = names.Names(agent, {"gw": HOST}, ["gw"])
+    agent.helpers = [agent.names]
+    if role != "responder":
+        agent.upkeep = Upkeep(agent.engine, agent.names.ready)
+        agent.upkeep.want("gw", 0)
+        agent.helpers.append(agent.upkeep)
+    return agent, dns
+
+
+def test_a_name_is_resolved_anew_before_each_attempt():
+    agent, dns = named()
+    agent.run(10)
+    peer = agent.engine.peers[0]
+    assert peer.address == "10.9.0.1" and agent.sent[0][1] == OURS + ("10.9.0.1", 500)
+    assert peer.remote_id == policy.identity("10.9.0.1")
+    assert agent.told("resolved") == [
+        {"event": "resolved", "peer": "gw", "address": "10.9.0.1", "t_ms": 0}
+    ]
+    assert len(dns.asked) == 1
+    dns.found = "10.9.0.7"  # while the attempt goes on nobody asks
+    agent.run(20000)
+    assert len(dns.asked) == 1
+    agent.run(60000)
+    assert len(agent.told("failed")) == 2
+    assert len(dns.asked) >= 2
+    assert peer.address == "10.9.0.7" and peer.remote_id == policy.identity("10.9.0.7")
+    assert agent.sent[-1][1] == OURS + ("10.9.0.7", 500)
+
+
+def test_a_name_that_cannot_be_resolved_is_a_failure_with_back_off():
+    agent, dns = named()
+    dns.found = None
+    agent.run(3600000)
+    assert agent.engine.last_failure["gw"][:2] == (
+        "no-address",
+        HOST + " cannot be resolved: -2",
+    )
+    assert agent.sent == []
+    pauses = [b - a for a, b in zip(dns.asked, dns.asked[1:])]
+    assert 1000 <= pauses[0] <= 2000 and 150000 <= pauses[-1] <= 300000
+    assert len(agent.told("failed")) == len(dns.asked) < 30
+    dns.found = "10.9.0.1"
+    agent.run(3600000 + 300000)
+    assert agent.sent
+
+
+def test_the_address_of_before_stays_where_dns_fails():
+    agent, dns = named("responder")
+    agent.run(10)
+    assert agent.engine.peer_at(OURS + ("10.9.0.1", 500)).name == "gw"
+    dns.found = None
+    agent.run(200000)
+    assert len(dns.asked) >= 3
+    assert agent.engine.peer_at(OURS + ("10.9.0.1", 500)).name == "gw"
+
+
+def test_a_responder_believes_the_resolved_address_only():
+    agent, dns = named("responder")
+    path = OURS + ("10.9.0.1", 500)
+    assert refused(agent, path)  # nobody was asked yet
+    agent.run(10)
+    assert not refused(agent, path)
+    dns.found = "10.9.0.7"
+    agent.run(130000)
+    assert refused(agent, path)
+    assert not refused(agent, OURS + ("10.9.0.7", 500))
+    # While its SA is up nobody asks.
+    agent.establish("gw")
+    asked = len(dns.asked)
+    agent.run(agent.clock.now + 600000)
+    assert len(dns.asked) == asked
+    agent.lose("gw")
+    agent.run(agent.clock.now + 61000)
+    assert len(dns.asked) > asked
+
+
+def refused(agent, path):
+    from ike.wire import Drop
+
+    try:
+        agent.engine.peer_at(path)
+    except Drop as drop:
+        return drop.args[0] == "unknown-peer"
+    return False
+
+
+def test_another_peers_sa_is_served_first():
+    agent, dns = named(other={"address": "10.9.0.9"})
+    sa = agent.establish("other")
+    sa.expires = 2000  # a timer is near, again and again
+
+    def postponed(now):
+        sa.expires = now + 2000
+
+    sa.tick = postponed
+    agent.run(29000)
+    assert dns.asked == []
+    agent.run(40000)
+    assert 30000 <= dns.asked[0] <= 31000  # but it does not wait for ever
+    agent, dns = named(other={"address": "10.9.0.9"})
+    agent.engine.initiate("other", 0)  # an exchange is under way, for 22 s
+    agent.run(40000)
+    assert dns.asked and dns.asked[0] > 20000
+    agent, dns = named(other={"address": "10.9.0.9"})
+    agent.establish("other").expires = 30000  # no timer is near
+    agent.run(10)
+    assert dns.asked == [0]
+
+
+def test_a_name_with_the_address_of_another_peer():
+    agent, _ = named(other={"address": "10.9.0.1"})
+    agent.run(10)
+    assert agent.engine.last_failure["gw"][1] == HOST + " has the address of peer.other"
+    assert agent.engine.peer_at(OURS + ("10.9.0.1", 500)).name == "other"
+
+
+def test_a_name_without_an_address_of_our_family():
+    agent, dns = named()
+    agent.link.local = ("fd00::2", 500)
+    agent.run(10)
+    assert agent.engine.peers[0].address == "fd00::1"
+    agent, dns = named()
+    dns.AF_INET = 3
+    entry = (2, 1, 6, "", ("10.9.0.1", 500))
+    dns.getaddrinfo = lambda host, port: [entry]
+    agent.run(10)
+    assert "family" in agent.engine.last_failure["gw"][1]
+
+
+# --- backups ------------------------------------------------------------------------------------
+
+
+def with_backup():
+    agent = Agent(first={"address": "10.9.0.1"}, second={"address": "10.9.0.3"})
+    agent.upkeep = Upkeep(agent.engine)
+    agent.upkeep.want("first", 0)
+    agent.helpers = [
+        agent.upkeep,
+        standby.Standby(agent.engine, agent.upkeep, {"first": "second"}),
+    ]
+    return agent
+
+
+def called(agent, since=0):
+    return {path[2] for when, path in agent.sent if when >= since}
+
+
+def test_the_backup_is_called_when_the_first_does_not_answer():
+    agent = with_backup()
+    agent.run(20000)
+    assert called(agent) == {"10.9.0.1"}
+    agent.run(30000)
+    assert called(agent) == {"10.9.0.1", "10.9.0.3"}
+    assert [e["active"] for e in agent.told("standby")] == [True]
+
+
+def test_back_to_the_first_when_it_answers_again():
+    agent = with_backup()
+    agent.establish("first")
+    agent.run(600000)
+    assert called(agent, 10) == set()
+    agent.lose("first")
+    since = agent.clock.now
+    agent.run(since + 100)
+    assert called(agent, since) == {"10.9.0.3"}  # at once
+    agent.establish("second")
+    agent.run(since + 1000000)
+    # The first is tried all the time, the second is left alone.
+    assert len([1 for when, path in agent.sent if when > since + 500000]) > 3
+    assert called(agent, since + 1000) == {"10.9.0.1"}
+    agent.establish("first")
+    agent.run(agent.clock.now + 100)
+    assert [sa.peer.name for sa in agent.engine.sas] == ["first"]
+    assert agent.told("deleted")[-1]["peer"] == "second"
+    now = agent.clock.now
+    agent.run(now + 3600000)
+    assert called(agent, now + 1) == set()  # and is not called again
+
+
+def test_one_backup_for_two():
+    agent = Agent(
+        a={"address": "10.9.0.1"}, b={"address": "10.9.0.3"}, spare={"address": "10.9.0.5"}
+    )
+    agent.upkeep = Upkeep(agent.engine)
+    backups = {"a": "spare", "b": "spare"}
+    agent.helpers = [agent.upkeep, standby.Standby(agent.engine, agent.upkeep, backups)]
+    for name in backups:
+        agent.upkeep.want(name, 0)
+        agent.establish(name)
+    agent.lose("a")
+    agent.run(100)
+    agent.establish("spare")
+    agent.establish("a")
+    agent.lose("b")
+    agent.run(agent.clock.now + 1000)
+    assert agent.engine.find("spare")
+    agent.establish("b")
+    agent.run(agent.clock.now + 1000)
+    assert agent.engine.find("spare") is None
+
+
+# --- the interface ------------------------------------------------------------------------------
+
+
+class Interface:
+    def __init__(self):
+        self.up = True
+        self.address = OURS[0]
+
+    def isconnected(self):
+        return self.up
+
+    def ifconfig(self):
+        return (self.address, "255.255.255.0", "10.9.0.254", "10.9.0.254")
+
+
+class Boot:
+    """agent.boot, which opens the sockets."""
+
+    class Fatal(Exception):
+        pass
+
+    fails = False
+
+    def open_link(self, agent):
+        if self.fails:
+            raise self.Fatal("no-network", "cannot open")
+        return Link((agent.config["network"]["bind"], 500))
+
+    def unload(self, *names):
+        pass
+
+
+def on_a_board(fixed=False):
+    import sys
+
+    import agent as package
+
+    agent = Agent(gw={"address": "10.9.0.1"})
+    del agent.config["peer"]["gw"]
+    agent.config["peer"]["gw"] = {}
+    agent.interface = Interface()
+    agent.upkeep = Upkeep(agent.engine)
+    agent.upkeep.want("gw", 0)
+    agent.helpers = [agent.upkeep, netwatch.Watch(agent, fixed)]
+    boot = Boot()
+    sys.modules["agent.boot"] = package.boot = boot
+    return agent, boot
+
+
+def cleaned(test):
+    """The real agent.boot is for other tests."""
+    import sys
+
+    import agent as package
+
+    def run():
+        before = sys.modules.get("agent.boot")
+        try:
+            test()
+        finally:
+            sys.modules.pop("agent.boot", None)
+            if hasattr(package, "boot"):
+                del package.boot
+            if before:
+                sys.modules["agent.boot"] = package.boot = before
+
+    return run
+
+
+@cleaned
+def test_another_address_by_dhcp():
+    agent, _ = on_a_board()
+    agent.establish("gw")
+    agent.run(5000)
+    assert agent.engine.sas and agent.told("link") == []
+    old = agent.link
+    agent.interface.address = "10.9.0.77"
+    agent.run(10000)
+    assert old.closed and agent.port.forgotten == ["a socket"]
+    assert agent.engine.local == ("10.9.0.77", 500)
+    assert agent.told("deleted")[0]["by"] == "address-change"
+    assert agent.engine.peers[0].local_id == policy.identity("10.9.0.77")
+    assert {path[:3] for when, path in agent.sent if when > 5000} == {
+        ("10.9.0.77", 500, "10.9.0.1")
+    }
+    assert agent.told("link") == [{"event": "link", "up": True, "address": "10.9.0.77"}]
+
+
+@cleaned
+def test_an_identity_that_was_configured_stays():
+    agent, _ = on_a_board()
+    agent.config["peer"]["gw"]["local_id"] = OURS[0]
+    agent.interface.address = "10.9.0.77"
+    agent.run(2000)
+    assert agent.engine.peers[0].local_id == policy.identity(OURS[0])
+
+
+@cleaned
+def test_the_link_goes_and_comes():
+    """The SA stays where it was; what was down is tried at once, whatever the back-off was."""
+    agent, _ = on_a_board()
+    agent.run(1000)
+    agent.interface.up = False
+    agent.run(2000000)
+    agent.interface.up = True
+    since = agent.clock.now
+    agent.run(since + 5000)
+    assert [event["up"] for event in agent.told("link")] == [False, True]
+    assert [when for when, _ in agent.sent if since < when < since + 4000]
+    agent, _ = on_a_board()
+    sa = agent.establish("gw")
+    agent.run(1000)
+    agent.interface.up = False
+    agent.run(5000)
+    agent.interface.up = True
+    agent.run(10000)
+    assert agent.engine.sas == [sa] and agent.told("deleted") == []
+
+
+@cleaned
+def test_no_address_yet_and_a_fixed_one():
+    agent, _ = on_a_board()
+    agent.interface.address = "0.0.0.0"  # DHCP is under way
+    agent.run(5000)
+    assert agent.engine.local == OURS and not agent.link.closed
+    agent.interface.address = "10.9.0.78"
+    agent.run(10000)
+    assert agent.engine.local == ("10.9.0.78", 500)
+    agent, _ = on_a_board(True)
+    agent.interface.address = "10.9.0.79"
+    agent.run(5000)
+    assert agent.engine.local == OURS
+
+
+@cleaned
+def test_an_address_that_cannot_be_used_yet():
+    agent, boot = on_a_board()
+    boot.fails = True
+    agent.interface.address = "10.9.0.77"
+    agent.run(5000)
+    assert agent.engine.local == OURS and not agent.link.closed
+    assert agent.told("link")[0]["reason"] == "cannot open"
+    boot.fails = False
+    agent.run(10000)
+    assert agent.engine.local == ("10.9.0.77", 500)
