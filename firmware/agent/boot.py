@@ -146,20 +146,13 @@ def load(path):
 
 
 def _read(path):
-    import json
-
     from agent import store
 
     try:
-        return store.open_store(path).load()
+        return store.current(path)
     except store.Lost:
         raise Fatal("provisioning-lost", "provisioning lost: the keys are gone from NVS")
     except store.Empty:
-        pass
-    try:
-        with open(path + "config.json") as file:
-            return json.load(file)
-    except OSError:
         raise Fatal("not-provisioned", "no configuration on the board")
     except ValueError:
         raise Fatal("bad-configuration", "config.json: not JSON")

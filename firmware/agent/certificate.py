@@ -7,6 +7,7 @@ import gc
 from binascii import a2b_base64
 
 import pki
+from agent.methods import unload
 from agent.wall import Wall
 from ike import certs
 
@@ -18,16 +19,12 @@ class CertificateError(Exception):
 def load(agent):
     """Credentials (ike.certs) of a checked configuration, which keeps nothing of them."""
     given = agent.config["certificate"]
-    encoded = given.pop("key", None) or _made_here(agent.path)
+    encoded = given.pop("key", None)
     # What stays comes before the modules that go: so it lies below the hole that they leave.
     try:
         chain, anchors, crls = [_decoded(given.pop(name)) for name in ("chain", "ca", "crl")]
-        der = bytearray(a2b_base64(encoded))
         gc.collect()
-        from pki import private
-
-        key = private.read(der)
-        der[:] = bytes(len(der))
+        key = _given(encoded) if encoded else _made_here(agent.path, chain[0])
         agent.wall = Wall(agent.clock, given.get("time", 0), agent.config["network"].get("ntp"))
         credentials = certs.Credentials(
             key, chain, anchors, crls, agent.wall.now, given["crl_required"]
@@ -46,13 +43,27 @@ def _decoded(texts):
     return found
 
 
-def _made_here(path):
-    from agent import store
+def _given(encoded):
+    from pki import private
 
-    encoded = store.device_key(path)
-    if encoded is None:
-        raise CertificateError("certificate.key: missing, and the board has made none")
-    return encoded
+    der = bytearray(a2b_base64(encoded))
+    try:
+        return private.read(der)
+    finally:
+        der[:] = bytes(len(der))
+
+
+def _made_here(path, own):
+    """(curve, private value) of the pair that was made on this board for its certificate."""
+    from agent import keystore
+    from pki.certificate import Certificate
+
+    key = Certificate(own).key
+    found = keystore.open_keys(path).find(key)
+    unload("agent.keystore", "agent.store")
+    if not found:
+        raise CertificateError("certificate.key: missing, and no key of this board's own is its")
+    return key.curve, found[1]
 
 
 def complete(values, credentials):

@@ -10,6 +10,8 @@ _ALWAYS = {
     "events": "status",
     "config.put": "provisioning",
     "config.commit": "provisioning",
+    "enroll.request": "enroll",
+    "enroll.install": "enroll",
 }
 _RUNNING = {"counters": "status", "config.get": "status", "selftest": "proving"}
 

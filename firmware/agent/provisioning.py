@@ -22,21 +22,32 @@ def config_put(agent, params):
 
 def config_commit(agent, params):
     """Check what was put, and make it the configuration of the next boot: all of it or nothing."""
+    try:
+        new = json.loads(agent.received)
+    except ValueError:
+        raise Refused("not JSON")
+    finally:
+        agent.received = ""
+    accept(agent, new)
+    return {"ok": True}
+
+
+def accept(agent, new):
+    """Check a configuration, and make it that of the next boot; Refused."""
     from os import urandom
 
     from agent import config, store
 
     try:
-        new = json.loads(agent.received)
         config.checked(new, agent.path + "agent/schema.json")
-    except ValueError:
-        raise Refused("not JSON")
     except config.ConfigError as error:
         raise Refused(str(error))
-    finally:
-        agent.received = ""
+    section = new.get("certificate")
+    if section and "key" not in section:
+        from agent import enroll
+
+        enroll.check(agent, section)
     try:
         store.open_store(agent.path).save(new, urandom(16))
     except OSError as error:
         raise Refused("cannot be written: %s" % error)
-    return {"ok": True}

@@ -16,7 +16,6 @@ from micropython import const
 _SLOTS = ("a", "b")
 _TAG_BYTES = const(16)
 _SECRETS = (("network", "wifi_key"), ("certificate", "key"))  # and every peer's psk
-_DEVICE_KEY = const("device_key")
 _PLAIN = const(
     "config.json"
 )  # a bench's configuration, keys and all; it counts where no slot does
@@ -147,18 +146,21 @@ def open_store(path=""):
         return Store(files, files)
 
 
-def device_key(path=""):
-    """The private key that this board made, PKCS#8 in base64; None where it has none."""
-    found = _secrets_of(path).read(_DEVICE_KEY)
-    return found.decode() if found else None
+def current(path=""):
+    """The configuration that counts; Empty, Lost, ValueError."""
+    try:
+        return open_store(path).load()
+    except Empty:
+        pass
+    try:
+        with open(path + _PLAIN) as file:
+            return json.load(file)
+    except OSError:
+        raise Empty
 
 
-def keep_device_key(path, encoded):
-    """Keep a private key, as device_key() returns it."""
-    _secrets_of(path).write(_DEVICE_KEY, encoded.encode())
-
-
-def _secrets_of(path):
+def secrets_of(path=""):
+    """What holds the board's secrets."""
     try:
         return Nvs()
     except ImportError:

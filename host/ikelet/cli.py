@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from ikelet import __version__, boards, cli_device, cli_hil, cli_pki, cli_psk, ports
+from ikelet import __version__, boards, cli_device, cli_enroll, cli_hil, cli_pki, cli_psk, ports
+from ikelet.cli_options import json_option
 from ikelet.errors import IkeletError
 from ikelet.show import JsonShow, Show, TextShow
 from ikelet.terminal import complain, configuration
 
 _TIMEOUT = click.FloatRange(min=0.1)
-_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
 _board_option = click.option(
     "--board", "board_name", default="unix", show_default=True, help="See `ikelet boards`."
 )
@@ -67,7 +67,7 @@ def ikelet() -> None:
     help="A pre-shared key, or certificates made for this run.",
 )
 @click.option("--timeout", type=_TIMEOUT, default=30.0, show_default=True, metavar="S")
-@_json_option
+@json_option
 def demo(board_name: str, peer: str, auth: str, timeout: float, as_json: bool) -> int:
     """Boot an agent and a gateway and bring phase 1 up between them.
 
@@ -101,7 +101,7 @@ def demo(board_name: str, peer: str, auth: str, timeout: float, as_json: bool) -
 @click.option(
     "--allow-weak-psk", is_flag=True, help="For a lab: accept a key that can be guessed."
 )
-@_json_option
+@json_option
 def up(
     config: Path,
     board_name: str,
@@ -140,7 +140,7 @@ def up(
     show_default=True,
     help="What is plugged in here.",
 )
-@_json_option
+@json_option
 def list_boards(scan: bool, bench_file: Path, as_json: bool) -> int:
     """List every board, and why it is or is not usable here.
 
@@ -184,7 +184,7 @@ def _scan(path: Path, as_json: bool) -> int:
     return 0 if any(one.type for one in found) else 1
 
 
-for _command in (*cli_device.COMMANDS, cli_hil.hil, cli_psk.psk):
+for _command in (*cli_device.COMMANDS, cli_enroll.enroll, cli_hil.hil, cli_psk.psk):
     ikelet.add_command(_command)
 ikelet.add_command(cli_pki.group, "pki")
 

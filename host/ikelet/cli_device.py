@@ -10,16 +10,13 @@ import click
 
 from ikelet import boards
 from ikelet.agent import Agent
+from ikelet.cli_options import json_option, reach_option, rehearsal_option
 from ikelet.console import Console
 from ikelet.device import Device
 from ikelet.errors import IkeletError, MisuseError
 from ikelet.progress import JsonProgress, Progress, TextProgress
 from ikelet.terminal import complain, configuration
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per event.")
-_port_option = click.option(
-    "--port", "url", help="A serial device (/dev/ttyUSB0, COM3) or a URL (socket://host:port)."
-)
 _emulated_option = click.option(
     "--board", "board_name", help="Boot this emulated board with CONFIG instead."
 )
@@ -34,7 +31,7 @@ _weak_option = click.option(
 @click.option("--port", "url", required=True, help="A serial device, or socket://host:port.")
 @click.option("--image", help="A file, a name that the board file pins, or URL#sha256=HEX.")
 @click.option("--erase", is_flag=True, help="Begin with an empty flash: no configuration stays.")
-@_json_option
+@json_option
 def flash(board_name: str, url: str, image: str | None, erase: bool, as_json: bool) -> int:
     """Put MicroPython and the agent on a board; what is there already stays.
 
@@ -58,10 +55,10 @@ def flash(board_name: str, url: str, image: str | None, erase: bool, as_json: bo
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@_port_option
-@click.option("--board", "board_name", help="Refuse another board; alone: rehearse on this one.")
+@reach_option
+@rehearsal_option
 @_weak_option
-@_json_option
+@json_option
 def provision(
     config: Path, url: str | None, board_name: str | None, allow_weak_psk: bool, as_json: bool
 ) -> int:
@@ -76,20 +73,13 @@ def provision(
       ikelet provision branch-17.toml --board unix
     """
     from ikelet import provision as it
+    from ikelet import rehearsal
 
     given = configuration(config, allow_weak_psk)
     board = boards.find(board_name) if board_name else None
     with _progress(as_json, "provisioned") as progress:
-        if url is not None:
-            with Device(url) as device:
-                event = it.run(device, given, board, progress)
-        elif board is not None and board.kind != "serial":
-            from ikelet.rehearsal import blank
-
-            with blank(board) as device:
-                event = it.run(device, given, board, progress)
-        else:
-            raise MisuseError("say where the board is: --port PORT")
+        with rehearsal.reached(url, board) as device:
+            event = it.run(device, given, board, progress)
         if as_json:
             print(json.dumps({"event": "result", "provisioned": True, "boot": event}))
         else:
@@ -98,7 +88,7 @@ def provision(
 
 
 @click.command()
-@_port_option
+@reach_option
 @_emulated_option
 @_config_argument
 @_weak_option
@@ -109,7 +99,7 @@ def provision(
     metavar="S",
     help="Again every S seconds, until Ctrl-C.",
 )
-@_json_option
+@json_option
 def status(
     url: str | None,
     board_name: str | None,
@@ -142,7 +132,7 @@ def status(
 
 
 @click.command()
-@_port_option
+@reach_option
 @_emulated_option
 @_config_argument
 @_weak_option
@@ -163,7 +153,7 @@ def selftest(
 
 
 @click.command()
-@_port_option
+@reach_option
 @_emulated_option
 @_config_argument
 @_weak_option

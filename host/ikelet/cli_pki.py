@@ -9,6 +9,7 @@ import click
 from cryptography import x509
 
 from ikelet import pki
+from ikelet.cli_options import file_option, force_option, identity_option
 from ikelet.errors import MisuseError
 from ikelet.pkifiles import (
     PUBLIC,
@@ -33,16 +34,8 @@ _dir_option = click.option(
 _key_option = click.option(
     "--key", "kind", type=click.Choice(pki.KEYS), default="ecdsa256", show_default=True
 )
-_force_option = click.option("--force", is_flag=True, help="Overwrite files.")
 _dn_option = click.option("--dn", help='Its name, such as "C=DE, O=Lab, CN=gw"; default: CN=NAME.')
 _ca_option = click.option("--ca", "ca_name", required=True, help="The NAME of the issuing CA.")
-_id_option = click.option(
-    "--id",
-    "names",
-    multiple=True,
-    metavar="IDENTITY",
-    help="An address, host name or mail address for the subjectAltName; may be repeated.",
-)
 
 
 def _days(default: float) -> Callable[..., Any]:
@@ -81,7 +74,7 @@ def group() -> None:
 @_key_option
 @_days(3650)
 @_dir_option
-@_force_option
+@force_option
 def ca(
     name: str,
     ca_name: str | None,
@@ -111,23 +104,18 @@ def ca(
 @group.command()
 @click.argument("name")
 @_ca_option
-@_id_option
-@click.option(
+@identity_option
+@file_option(
     "--request",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A request (PKCS #10, PEM or DER), such as `ikelet enroll` brings: no key is made.",
+    "A request (PKCS #10, PEM or DER), such as `ikelet enroll` brings: no key is made.",
 )
 @click.option("--p12", is_flag=True, help="NAME.p12 too: key, certificate and CAs in one file.")
-@click.option(
-    "--password-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The password of NAME.p12: the first line of this file.",
-)
+@file_option("--password-file", "The password of NAME.p12: the first line of this file.")
 @_dn_option
 @_key_option
 @_days(365)
 @_dir_option
-@_force_option
+@force_option
 def issue(
     name: str,
     ca_name: str,
@@ -204,7 +192,7 @@ def crl(name: str, revoke: tuple[str, ...], days: float, folder: Path) -> int:
 @group.command()
 @_key_option
 @_dir_option
-@_force_option
+@force_option
 def lab(kind: str, folder: Path, force: bool) -> int:
     """Make a root, an intermediate CA, and a gateway and a device below it, with their CRLs.
 

@@ -100,12 +100,12 @@ def secret_part(key: str) -> bytes:
 
 def _parts(files: Files) -> tuple[Any, list[x509.Certificate], list[x509.Certificate]]:
     """(private key or None, chain, CAs)."""
-    anchors = _certificates(files.ca, "ca_file") if files.ca else []
+    anchors = certificates(files.ca, "ca_file") if files.ca else []
     if files.pkcs12:
         key, chain = _from_pkcs12(files)
         return key, chain, anchors or [one for one in chain if one.issuer == one.subject]
     key = _private_key(files) if files.key else None
-    chain = _certificates(files.certificate, "certificate_file") if files.certificate else []
+    chain = certificates(files.certificate, "certificate_file") if files.certificate else []
     return key, [one for one in chain if one.issuer != one.subject] or chain, anchors
 
 
@@ -149,7 +149,8 @@ def _check_key(key: Any, own: x509.Certificate) -> None:
         raise CredentialsError("key_file is not the key of the first certificate")
 
 
-def _certificates(path: Path, key: str) -> list[x509.Certificate]:
+def certificates(path: Path, key: str) -> list[x509.Certificate]:
+    """Of a file, PEM or DER; CredentialsError, which begins with `key`."""
     data = _read(path, key)
     try:
         if b"-----BEGIN" in data:

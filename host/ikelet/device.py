@@ -3,11 +3,12 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from ikelet import links, ports
+from ikelet.boards import Board
 from ikelet.console import Console, ConsoleError, ConsoleTimeoutError, Params
-from ikelet.errors import IkeletError
+from ikelet.errors import IkeletError, MisuseError
 from ikelet.links import Link, LinkError
 
 Event = dict[str, Any]
@@ -21,6 +22,13 @@ _PIECE = (
 
 class DeviceError(IkeletError):
     """The board on the port does not do what it should."""
+
+
+class Caller(Protocol):
+    """What has an agent's console: a Device, or the Console of one that runs here."""
+
+    def call(self, method: str, params: Params | None = None, timeout: float = 10.0) -> Any:
+        """A method of the agent's console; ConsoleError, ConsoleTimeoutError, LinkError."""
 
 
 class Device:
@@ -52,6 +60,12 @@ class Device:
         except BaseException:
             self.console.close()
             raise
+
+    def expect(self, board: Board | None) -> None:
+        """MisuseError where a board is named and this is another kind."""
+        there = self.status.get("board")
+        if board is not None and there != board.name:
+            raise MisuseError(f"the board at {self.url} is {there}, not {board.name}")
 
     def call(self, method: str, params: Params | None = None, timeout: float = 10.0) -> Any:
         """A method of the agent's console; ConsoleError, ConsoleTimeoutError, LinkError."""
@@ -144,10 +158,16 @@ def _why_silent(noise: list[str]) -> str:
     return "it says nothing; is it the right port, and switched on?"
 
 
-def send_configuration(device: Device, configuration: Mapping[str, Any]) -> None:
-    """Send a configuration in pieces that fit the board's buffer, and make it count at the next
-    boot; from the beginning again where a piece was lost. ConsoleError says why it is refused."""
-    text = json.dumps(configuration, separators=(",", ":"))
+def send_configuration(device: Caller, configuration: Mapping[str, Any]) -> None:
+    """Send a configuration, and make it count at the next boot. ConsoleError says why it is
+    refused."""
+    send(device, configuration, "config.commit")
+
+
+def send(device: Caller, value: Mapping[str, Any], method: str) -> None:
+    """Send what `method` wants in pieces that fit the board's buffer, and call it; from the
+    beginning again where a piece was lost. ConsoleError says why it is refused."""
+    text = json.dumps(value, separators=(",", ":"))
     for attempt in range(4):
         try:
             for offset in range(0, len(text), _PIECE):
@@ -157,4 +177,4 @@ def send_configuration(device: Device, configuration: Mapping[str, Any]) -> None
         except (ConsoleTimeoutError, ConsoleError):
             if attempt == 3:
                 raise
-    device.call("config.commit", timeout=DEADLINE)
+    device.call(method, timeout=DEADLINE)

@@ -10,7 +10,7 @@ from ikelet.boards import Board
 from ikelet.config import Config
 from ikelet.console import ConsoleError
 from ikelet.device import Device, send_configuration
-from ikelet.errors import IkeletError, MisuseError
+from ikelet.errors import IkeletError
 from ikelet.progress import Progress
 
 _PLAIN = (
@@ -33,9 +33,7 @@ class ProvisionError(IkeletError):
 
 def run(device: Device, config: Config, board: Board | None, progress: Progress) -> dict[str, Any]:
     """Provision the board behind `device`; its `boot` event. ProvisionError has its reason."""
-    there = device.status.get("board")
-    if board is not None and there != board.name:
-        raise MisuseError(f"the board at {device.url} is {there}, not {board.name}")
+    device.expect(board)
     if device.status.get("code") == "provisioning-lost":
         progress.warn("the keys of this board were lost from its NVS; it is provisioned anew")
     encrypted = device.status.get("flash_encrypted")

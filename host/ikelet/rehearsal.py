@@ -1,4 +1,4 @@
-"""An emulated board without a configuration, to be provisioned as a real one would be."""
+"""The board that a command is for: one at a port, or an emulated one that is blank."""
 
 import contextlib
 import time
@@ -7,7 +7,21 @@ from collections.abc import Iterator
 from ikelet import boards, build, links
 from ikelet.boards import Board, Restartable, Running
 from ikelet.device import DEADLINE, Device
+from ikelet.errors import MisuseError
 from ikelet.links import Link
+
+
+@contextlib.contextmanager
+def reached(url: str | None, board: Board | None) -> Iterator[Device]:
+    """The device at a port, or without one a blank board for a rehearsal; MisuseError."""
+    if url is not None:
+        with Device(url) as device:
+            yield device
+    elif board is not None and board.kind != "serial":
+        with blank(board) as device:
+            yield device
+    else:
+        raise MisuseError("say where the board is: --port PORT")
 
 
 @contextlib.contextmanager

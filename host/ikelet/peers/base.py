@@ -102,7 +102,7 @@ class PeerResult:
     """How a negotiation ended; `reason` is a sentence when it is not established.
 
     Cookies are hex. `suite` is spelled as in `PeerConfig.proposals`. `elapsed` is in seconds,
-    from the first message seen or sent.
+    from the first message seen or sent; `remote_certificate` is DER, where the kind of peer tells.
     """
 
     established: bool
@@ -114,6 +114,7 @@ class PeerResult:
     lifetime: int | None = None
     remote_id: str | None = None
     elapsed: float | None = None
+    remote_certificate: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -345,6 +345,7 @@ class BuiltinPeer(ThreadedPeer):
             negotiation.lifetime,
             negotiation.remote_id,
             time.monotonic() - sa.started,
+            negotiation.remote_certificate,
         )
 
     def _quiet(self) -> str:

@@ -59,6 +59,7 @@ class Negotiation:
         self.suite: Suite | None = None
         self.lifetime: int | None = None
         self.remote_id: str | None = None
+        self.remote_certificate: bytes | None = None
         self.keys: Keys | None = None
         self.forged: list[bytes] = []
         self.fragments = False
@@ -263,7 +264,9 @@ class Negotiation:
         identity, value = m.only(payloads, (m.ID, m.SIG), also)
         digest = self._hash(not self.initiator, identity.body)
         certificates = [payload.body for payload in payloads if payload.kind == m.CERT]
-        self._holder.check(certificates, identity.body, digest, value.body)
+        self.remote_certificate = self._holder.check(
+            certificates, identity.body, digest, value.body
+        )
         return identity.body
 
     def _check_identity(self, body: bytes) -> None:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     decode_dss_signature,
     encode_dss_signature,
 )
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 from cryptography.x509 import verification
 from cryptography.x509.verification import Criticality, ExtensionPolicy
 
@@ -86,8 +86,9 @@ class Holder:
         size = (self._key.curve.key_size + 7) // 8
         return b"".join(number.to_bytes(size, "big") for number in pair)
 
-    def check(self, bodies: Iterable[bytes], identity: bytes, digest: bytes, sig: bytes) -> None:
-        """The other side's CERT bodies, ID body and SIG over `digest`; RejectedError."""
+    def check(self, bodies: Iterable[bytes], identity: bytes, digest: bytes, sig: bytes) -> bytes:
+        """The other side's CERT bodies, ID body and SIG over `digest`: its certificate (DER), if
+        all is well; RejectedError."""
         certificates = [_certificate(body) for body in bodies]
         require(certificates, "no certificate came, though one was asked for", 20)
         own, *others = certificates
@@ -98,6 +99,7 @@ class Holder:
             f"ID {describe_identity(identity)} is not in the certificate of {_text(own)}",
             18,
         )
+        return own.public_bytes(Encoding.DER)
 
     def _check_signature(self, own: x509.Certificate, digest: bytes, sig: bytes) -> None:
         key = own.public_key()
