@@ -84,6 +84,7 @@ def boot(agent, path):
     if agent.credentials and not agent.credentials.is_pair(agent.hal):
         raise Fatal("bad-configuration", "certificate.key: not the key of the certificate")
     hal.unload()
+    gc.threshold(-1)
     strict = agent.config["device"]["strict"]
     natt_port = network["natt_port"]
     agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict, natt_port)

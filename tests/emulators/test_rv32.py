@@ -103,9 +103,10 @@ class TestBoot:
         assert free > 130_000, "of the 138 KB, before anything is loaded"
 
     def test_addresses_are_the_firmwares(self) -> None:
-        text = (Path(rv32.__file__).parent / "rv32_board" / "_boot.py").read_text()
+        text = (Path(rv32.__file__).parent / "rv32_board" / "virt.c").read_text()
         flash, size = (
-            int(re.search(rf"^{name} = (\w+)$", text, re.M)[1], 0) for name in ("_FLASH", "_SIZE")
+            int(re.search(rf"^#define {name} .*?(0x\w+)", text, re.M)[1], 0)
+            for name in ("FLASH", "FLASH_SIZE")
         )
         assert BOARD.tables["flash"] == {"offset": flash - 0x80000000, "size": size}
 
@@ -195,10 +196,11 @@ class TestFlash:
 
     def test_full(self, board: Rv32Board) -> None:
         smaller = """
-            import vfs, _boot
-            class Small(_boot.Flash):
+            import vfs, virt
+            class Small:
+                readblocks, writeblocks = virt.readblocks, virt.writeblocks
                 def ioctl(self, op, argument):
-                    return 8 if op == 4 else super().ioctl(op, argument)
+                    return 8 if op == 4 else virt.ioctl(op, argument)
             vfs.umount("/")
             vfs.VfsLfs2.mkfs(Small())
             vfs.mount(vfs.VfsLfs2(Small()), "/")

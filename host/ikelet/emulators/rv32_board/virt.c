@@ -1,7 +1,11 @@
 // Board support for QEMU's RISC-V machine "virt": see README.md.
 
+#include <string.h>
+
 #include "py/builtin.h"
+#include "extmod/vfs.h"
 #include "py/gc.h"
+#include "py/mperrno.h"
 #include "py/mphal.h"
 #include "py/runtime.h"
 #include "shared/runtime/pyexec.h"
@@ -31,6 +35,10 @@
 #define MIE_MEIE (1 << 11)
 
 #define STRAP (*(volatile uint32_t *)0x80700000)
+
+#define FLASH ((uint8_t *)0x80800000)
+#define FLASH_SIZE (0x100000)
+#define FLASH_BLOCK (4096)
 
 #define FOREVER (~0ull)
 
@@ -124,6 +132,49 @@ void __wrap_mp_init(void) {
     }
 }
 
+// Flash: the block device under LittleFS is the module itself. RAM that neither the heap nor a
+// reset touches; a page needs no erasing before it is programmed.
+
+static uint8_t *flash_at(size_t n_args, const mp_obj_t *args, size_t length) {
+    size_t at = mp_obj_get_int(args[0]) * FLASH_BLOCK + (n_args == 3 ? mp_obj_get_int(args[2]) : 0);
+    if (at > FLASH_SIZE || length > FLASH_SIZE - at) {
+        mp_raise_OSError(MP_EIO);
+    }
+    return FLASH + at;
+}
+
+// readblocks(block, buffer, offset=0)
+static mp_obj_t virt_readblocks(size_t n_args, const mp_obj_t *args) {
+    mp_buffer_info_t into;
+    mp_get_buffer_raise(args[1], &into, MP_BUFFER_WRITE);
+    memcpy(into.buf, flash_at(n_args, args, into.len), into.len);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(virt_readblocks_obj, 2, 3, virt_readblocks);
+
+// writeblocks(block, buffer, offset=0)
+static mp_obj_t virt_writeblocks(size_t n_args, const mp_obj_t *args) {
+    mp_buffer_info_t from;
+    mp_get_buffer_raise(args[1], &from, MP_BUFFER_READ);
+    memcpy(flash_at(n_args, args, from.len), from.buf, from.len);
+    return mp_const_none;
+}
+static MP_DEFINE_CONST_FUN_OBJ_VAR_BETWEEN(virt_writeblocks_obj, 2, 3, virt_writeblocks);
+
+static mp_obj_t virt_ioctl(mp_obj_t operation, mp_obj_t argument) {
+    switch (mp_obj_get_int(operation)) {
+        case MP_BLOCKDEV_IOCTL_BLOCK_COUNT:
+            return MP_OBJ_NEW_SMALL_INT(FLASH_SIZE / FLASH_BLOCK);
+        case MP_BLOCKDEV_IOCTL_BLOCK_SIZE:
+            return MP_OBJ_NEW_SMALL_INT(FLASH_BLOCK);
+        case MP_BLOCKDEV_IOCTL_BLOCK_ERASE:
+            return MP_OBJ_NEW_SMALL_INT(0);
+        default:
+            return mp_const_none;
+    }
+}
+static MP_DEFINE_CONST_FUN_OBJ_2(virt_ioctl_obj, virt_ioctl);
+
 // Module virt
 
 static mp_obj_t virt_ticks_ms(void) {
@@ -186,6 +237,9 @@ static const mp_rom_map_elem_t virt_globals_table[] = {
     { MP_ROM_QSTR(MP_QSTR_readinto), MP_ROM_PTR(&virt_readinto_obj) },
     { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&virt_write_obj) },
     { MP_ROM_QSTR(MP_QSTR_reset), MP_ROM_PTR(&virt_reset_obj) },
+    { MP_ROM_QSTR(MP_QSTR_readblocks), MP_ROM_PTR(&virt_readblocks_obj) },
+    { MP_ROM_QSTR(MP_QSTR_writeblocks), MP_ROM_PTR(&virt_writeblocks_obj) },
+    { MP_ROM_QSTR(MP_QSTR_ioctl), MP_ROM_PTR(&virt_ioctl_obj) },
 };
 static MP_DEFINE_CONST_DICT(virt_globals, virt_globals_table);
 
