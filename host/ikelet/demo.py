@@ -1,5 +1,7 @@
 """`ikelet demo`: an agent and a peer gateway on this machine, brought up with one another."""
 
+import contextlib
+import random
 import socket
 import time
 from dataclasses import dataclass, field
@@ -58,11 +60,16 @@ def run(board: Board, kind: str, auth: str, timeout: float, show: Show) -> Outco
 
 
 def free_port() -> int:
-    """A UDP port of the loopback interface that nobody uses just now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A UDP port of the loopback interface that nobody uses just now. It is none of those that the
+    kernel hands out: somebody else would soon be given it, before it is taken."""
+    while True:
+        port = random.randrange(16384, 32768)
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe,
+            contextlib.suppress(OSError),
+        ):
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def _setup(auth: str) -> _Setup:

@@ -96,6 +96,11 @@ def test_diagrams_match_the_capture(page: Browser, shown: Path, test: str) -> No
         [p["direction"], str(p["number"]).replace("None", "None"), p["fate"], len(p["delivered"])]
         for p in passages
     ]
+    labels = "[...document.querySelectorAll('#detail g.arrow .label')].map(t => t.textContent)"
+    for label, passage in zip(page.evaluate(labels), passages, strict=True):
+        names = " ".join(passage.get("payloads", [])) or "not IKE"
+        hidden = " … encrypted" if passage.get("encrypted") else ""
+        assert f"{names}{hidden}{passage['bytes']} B" in label
     heights = "[...document.querySelectorAll('#detail g.arrow')].map(g => g.getCTM().f)"
     tops = page.evaluate(heights)
     assert tops == sorted(set(tops))

@@ -68,7 +68,14 @@ function mark(cell) {
 }
 
 for (const cell of cells) cell.addEventListener("click", () => open(cell.dataset.slug));
-window.addEventListener("hashchange", () => open(decodeURIComponent(location.hash.slice(1))));
+window.addEventListener("hashchange", openNamed);
+
+/* The test that the address names, its row in sight. */
+function openNamed() {
+  const slug = decodeURIComponent(location.hash.slice(1));
+  open(slug);
+  if (current && current.dataset.slug === slug) current.scrollIntoView({ block: "center" });
+}
 
 // -- keyboard: arrows move over what is shown -----------------------------------------------------
 
@@ -127,4 +134,4 @@ document.getElementById("theme").addEventListener("click", theme);
 
 filter();
 if (cells.length) cells[0].tabIndex = 0;
-if (location.hash) open(decodeURIComponent(location.hash.slice(1)));
+if (location.hash) openNamed();

@@ -31,8 +31,9 @@ class Parity:
 
 
 def compare(run: Run) -> list[Parity]:
-    """Every board with the first one."""
-    return [_compared(run, run.boards[0], other) for other in run.boards[1:]]
+    """Every board with the first one, where there are tests that both ran."""
+    pairs = [_compared(run, run.boards[0], other) for other in run.boards[1:]]
+    return [pair for pair in pairs if pair.tests]
 
 
 def _compared(run: Run, first: str, second: str) -> Parity:

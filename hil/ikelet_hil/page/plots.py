@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterable
 from html import escape
 
 from ikelet_hil.page.records import Record, Run
@@ -29,7 +28,7 @@ def latency(run: Run) -> str:
     def x(ms: float) -> float:
         return _LEFT + (_RIGHT - _LEFT) * (math.log10(ms) - low) / (high - low)
 
-    groups = sorted({group for group, _ in found}, key=_bits)
+    groups = sorted({group for group, _ in found}, key=_family_and_bits)
     parts, y = [], 14
     for group in groups:
         top = y
@@ -107,9 +106,9 @@ def _text(x: float, y: float, text: str, kind: str, anchor: str = "middle") -> s
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{text}</text>'
 
 
-def _bits(group: str) -> tuple[int, str]:
-    digits: Iterable[str] = re.findall(r"\d+", group)
-    return int(next(iter(digits), "0")), group
+def _family_and_bits(group: str) -> tuple[str, int]:
+    family, _, bits = re.sub(r"(\d+)$", r" \1", group).partition(" ")
+    return family, int(bits or 0)
 
 
 def _duration(ms: float) -> str:

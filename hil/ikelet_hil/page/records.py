@@ -126,6 +126,11 @@ class Run:
             known |= record.raw["facts"]
         return known
 
+    def why_not(self, board: str) -> str:
+        """Why most of its skipped tests are; "" where none is."""
+        reasons = Counter(r.raw["reason"] for r in self.of(board) if r.outcome == "skipped")
+        return str(reasons.most_common(1)[0][0]) if reasons else ""
+
     def handshake_ms(self, board: str) -> float | None:
         """The median of its undisturbed handshakes, in milliseconds."""
         times = [each["ms"] for record in self.of(board) for each in record.handshakes]

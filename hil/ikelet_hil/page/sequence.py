@@ -120,8 +120,7 @@ def _label(passage: Passage) -> tuple[str, str, str]:
     number, payloads = passage["number"], passage.get("payloads", [])
     names = " ".join(payloads) or "not IKE"
     if passage.get("encrypted"):
-        names = "ID HASH" if number in (5, 6) else f"{names} …"
-        names += " encrypted"
+        names += " … encrypted"  # the first payload's kind is all that an observer sees
     head = {None: "", 0: "Informational"}.get(number, str(number))
     return head, names, f"{passage['bytes']} B"
 
