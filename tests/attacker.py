@@ -75,7 +75,7 @@ class Attacker:
     # --- well formed, and not the peer's --------------------------------------------------------
 
     def _offer(self):
-        attrs = self._suite.attributes(R.AUTH_PSK, 3600 + self.dice.below(9999))
+        attrs = self._suite.attributes(R.AUTH_PSK, (3600 + self.dice.below(9999), 0))
         return wire.sa_body((wire.transform(1, attrs, False),))
 
     def kind_another_1(self):
@@ -83,7 +83,7 @@ class Attacker:
         return "r", self._clear(cky_i, bytes(8), R.ID_PROT, [(R.SA, self._offer())])
 
     def kind_another_2(self):
-        body = wire.sa_body((wire.transform(1, self._suite.attributes(1, 28800), False),))
+        body = wire.sa_body((wire.transform(1, self._suite.attributes(1, (28800, 0)), False),))
         return "i", self._clear(self.seen[0][1][:8], self.dice.bytes(8), 2, [(R.SA, body)])
 
     def _key_exchange(self):

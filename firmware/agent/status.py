@@ -58,7 +58,7 @@ def _peer(agent, peer):
     sa = engine.find(peer.name)
     entry = {
         "name": peer.name,
-        "address": peer.address,
+        "address": peer.address or agent.config["peer"][peer.name]["address"],
         "port": peer.port,
         "role": peer.role,
         "auth": peer.auth,
@@ -75,6 +75,9 @@ def _peer(agent, peer):
     if peer.name in engine.last_failure:
         entry["code"], entry["reason"], failed = engine.last_failure[peer.name]
         entry["failed_s"] = (agent.clock() - failed) // 1000
+    if peer.name in engine.last_down:
+        by, when = engine.last_down[peer.name]
+        entry["last_down"] = {"by": by, "ago_s": (agent.clock() - when) // 1000}
     return entry
 
 

@@ -41,6 +41,7 @@ class Engine:
         self.drops = Drops()
         self.sas = []
         self.last_failure = {}  # peer name: (code, reason, when)
+        self.last_down = {}  # peer name: (why its SA went and left none, when)
         self._out = []
         self._events = []
         self._pairs = {}
@@ -341,7 +342,7 @@ class Engine:
             cookies=sa.cookies(),
             suite=sa.suite.name,
             auth=sa.peer.auth,
-            lifetime=sa.lifetime,
+            lifetime=sa.lives[0],
             timings_ms={"total": self.clock() - sa.started, "modexp": sa.modexp_ms},
         )
         self._care(sa)
@@ -404,7 +405,10 @@ class Engine:
     def deleted(self, sa, by):
         self.sas.remove(sa)
         rivals.discard(sa)
-        self.event("deleted", peer=sa.peer.name, by=by, cookies=sa.cookies())
+        name = sa.peer.name
+        self.event("deleted", peer=name, by=by, cookies=sa.cookies())
+        if sa.state == "ESTABLISHED" and self.find(name) is None:
+            self.last_down[name] = by, self.clock()
         sa.discard()
 
     def delete(self, sa, by):

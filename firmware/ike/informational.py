@@ -33,6 +33,7 @@ def receive(engine, lines, header, datagram):
             else:
                 if not sa.peer.credentials:  # only a pre-shared key makes SKEYID the peer's own
                     rivals.settle(sa)
+                _spend(sa, header.length)
                 _act(engine, sa, found)
                 return
     raise why
@@ -147,3 +148,11 @@ def _send(engine, sa, kind, body):
     engine.transmit(
         sa, wire.message(sa.cky_i, sa.cky_r, R.HASH, R.INFORMATIONAL, True, msgid, ciphertext)
     )
+    _spend(sa, len(ciphertext))
+
+
+def _spend(sa, size):
+    if sa.left is not None:
+        from ike import lifetime
+
+        lifetime.spend(sa, size)

@@ -28,9 +28,28 @@ def backoff(hal, failures):
     return most // 2 + draw(hal, most // 2)
 
 
+def limit(sa):
+    """The bytes that an SA may protect, by the smaller of both sides' wishes; None: no limit."""
+    wishes = [kilobytes for kilobytes in (sa.lives[1], sa.peer.lives[1]) if kilobytes]
+    return min(wishes) * 1024 if wishes else None
+
+
+def spend(sa, size):
+    """So many bytes were protected: renew when four fifths of them are used up, then end."""
+    few = limit(sa) // 5
+    enough = sa.left > few
+    sa.left -= size
+    now = sa.engine.clock()
+    if enough and sa.left <= few and sa.renew_at is not None:
+        sa.renew_at = now
+    if sa.left <= 0 and sa.state == "ESTABLISHED":
+        sa.expires = min(sa.expires, now)
+
+
 def renewal(hal, sa):
     """When to begin the next phase 1: when 80 to 90 % of the lifetime are over; None where that
     is the peer's part."""
+    sa.left = limit(sa)
     if sa.peer.role == "responder":
         return None
     lifetime = sa.expires - sa.established

@@ -179,14 +179,14 @@ def derive_late(sa):
 
 def _handle_sa_offer(sa, parts):
     body = parts[R.SA]
-    sa.suite, sa.lifetime, answer = policy.select(sa.peer, body)
+    sa.suite, sa.lives, answer = policy.select(sa.peer, body)
     sa.sai_b = bytes(body)
     chosen = sa.suite.name
     return [(R.SA, answer)], "an offer of %d suites" % body[15], "chosen: " + chosen
 
 
 def _handle_sa_answer(sa, parts):
-    suite, sa.lifetime = policy.accept(sa.peer, parts[R.SA])
+    suite, sa.lives = policy.accept(sa.peer, parts[R.SA])
     if sa.x is None or suite.group != sa.suite.group:
         sa.x, sa.g_xi = sa.engine.key_pair(suite.group)
     sa.suite = suite
@@ -364,7 +364,7 @@ def retransmit(sa, attempt):
 
 def _established(sa, now):
     sa.established = now
-    sa.expires = now + min(sa.lifetime, sa.peer.lifetime) * 1000
+    sa.expires = now + min(sa.lives[0], sa.peer.lives[0]) * 1000
     if sa.initiator:
         sa.sent = None
     sa.engine.established(sa)

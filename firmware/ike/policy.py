@@ -26,21 +26,23 @@ class Suite:
             raise PolicyError("proposal %s needs legacy = true" % name)
         self.name = name
         self.cipher, self.hash, self.group = parts
-        self.base = dict(self.attributes(method, 0)[:-2])  # without the lifetime
+        self.base = dict(self.attributes(method, ()))
 
-    def attributes(self, auth, lifetime):
-        """The attributes that offer this suite; lifetime in seconds."""
+    def attributes(self, auth, lives):
+        """The attributes that offer this suite; lives: (seconds, kilobytes), 0 for no limit."""
         algorithm, key_bits = R.CIPHERS[self.cipher][:2]
         found = [(R.ENCRYPTION, algorithm)]
         if key_bits:
             found.append((R.KEY_LENGTH, key_bits))
-        return found + [
+        found += [
             (R.HASH_ALGORITHM, R.HASHES[self.hash][0]),
             (R.AUTH_METHOD, auth),
             (R.GROUP, R.GROUPS[self.group][0]),
-            (R.LIFE_TYPE, R.LIFE_SECONDS),
-            (R.LIFE_DURATION, lifetime),
         ]
+        for kind, duration in zip(_LIFE_TYPES, lives):
+            if duration:
+                found += [(R.LIFE_TYPE, kind), (R.LIFE_DURATION, duration)]
+        return found
 
 
 class Peer:
@@ -49,7 +51,8 @@ class Peer:
     `address` is its IP address as text, or "any" where certificates tell who it is, and `port`
     its UDP port; `psk` bytes, or None with `credentials` (certs.Credentials); identities are IP
     addresses as text, or bodies of ID payloads; `proposals` names of suites in order of
-    preference; `lifetime` seconds; `dpd` seconds without a sign of life before asking for one.
+    preference; `lifetime` seconds, `lifetime_kb` of messages, 0: any number; `dpd` seconds without
+    a sign of life before asking for one.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Peer:
         port=500,
         role="initiator",
         lifetime=R.DEFAULT_LIFETIME,
+        lifetime_kb=0,
         legacy=False,
         strict=True,
         retransmit="strongswan",
@@ -90,7 +94,7 @@ class Peer:
         self.local_id = local_id if credentials else identity(local_id)
         self.remote_id = remote_id if credentials else identity(remote_id)
         self.suites = [Suite(proposal, legacy, self.method) for proposal in proposals]
-        self.lifetime = lifetime
+        self.lives = lifetime, lifetime_kb
         self.strict = strict
         self.retransmit = retransmit
 
@@ -156,14 +160,14 @@ def offer_body(peer):
     last = len(peer.suites) - 1
     return wire.sa_body(
         [
-            wire.transform(index + 1, suite.attributes(peer.method, peer.lifetime), index < last)
+            wire.transform(index + 1, suite.attributes(peer.method, peer.lives), index < last)
             for index, suite in enumerate(peer.suites)
         ]
     )
 
 
 def select(peer, body):
-    """The responder's choice from an offer: (suite, lifetime in seconds, body of the answer).
+    """The responder's choice from an offer: (suite, lives, body of the answer).
 
     Our order of preference decides. The answer carries the chosen transform byte for byte
     (RFC 2409 section 5), alone: only its next-payload field becomes 0.
@@ -172,58 +176,64 @@ def select(peer, body):
     chosen = None
     best = len(peer.suites)
     for attrs, raw in parsed:
-        base, lifetime = _split(attrs)
+        base, lives = _split(attrs)
         for rank in range(best):
             if base == peer.suites[rank].base:
                 best = rank
-                chosen = raw, lifetime
+                chosen = raw, lives
                 break
     if chosen:
         answer = bytearray(chosen[0])
         answer[0] = 0
-        return peer.suites[best], chosen[1], wire.sa_body((answer,), number)
+        lives = (
+            chosen[1].get(R.LIFE_SECONDS, R.DEFAULT_LIFETIME),
+            chosen[1].get(R.LIFE_KILOBYTES, 0),
+        )
+        return peer.suites[best], lives, wire.sa_body((answer,), number)
     if not any((R.AUTH_METHOD, peer.method) in attrs for attrs, _ in parsed):
         raise Drop("auth-method-mismatch")
     raise Drop("no-proposal-chosen")
 
 
 def accept(peer, body):
-    """The initiator's check of the answer: (suite, lifetime in seconds).
+    """The initiator's check of the answer: (suite, lives).
 
-    Exactly one transform, and its attributes are, as a set, those of one that we offered.
+    Exactly one transform, and its attributes are, as a set, those of one that we offered; of two
+    lives, each duration belongs to the type before it. charon leaves the kilobytes out: we keep to
+    them all the same.
     """
     _, parsed = wire.offer(body, peer.strict)
     if len(parsed) != 1:
         raise Drop("not-one-transform")
     attrs = parsed[0][0]
-    chosen = set(attrs)
-    if len(chosen) == len(attrs):
-        for suite in peer.suites:
-            if chosen == set(suite.attributes(peer.method, peer.lifetime)):
-                return suite, peer.lifetime
-    if (R.AUTH_METHOD, peer.method) not in chosen:
+    for suite in peer.suites:
+        for lives in (peer.lives, (peer.lives[0], 0)):
+            ours = suite.attributes(peer.method, lives)
+            same = len(attrs) == len(ours) and set(attrs) == set(ours)
+            if same and (not lives[1] or _split(attrs) == _split(ours)):
+                return suite, lives
+    if (R.AUTH_METHOD, peer.method) not in attrs:
         raise Drop("auth-method-mismatch")
     raise Drop("attributes-changed")
 
 
 def _split(attrs):
-    """A transform's attributes as (those that make the suite, lifetime in seconds).
+    """A transform's attributes as ({those that make the suite}, {life type: duration}).
 
-    The first is a dict, None where the transform is not acceptable: an attribute twice, a
-    lifetime of no known type or of 0.
+    The first is None where the transform is not acceptable: an attribute twice, a life of no known
+    type, or of 0, or of the same type as another.
     """
-    lifetime = R.DEFAULT_LIFETIME
+    lives = {}
     life_type = None
     base = {}
     for kind, value in attrs:
-        if kind == R.LIFE_TYPE and life_type is None:
+        if kind == R.LIFE_TYPE and life_type is None and value in _LIFE_TYPES:
             life_type = value
-        elif kind == R.LIFE_DURATION and value and life_type in _LIFE_TYPES:
-            if life_type == R.LIFE_SECONDS:
-                lifetime = value
+        elif kind == R.LIFE_DURATION and value and life_type and life_type not in lives:
+            lives[life_type] = value
             life_type = None
         elif kind in base or kind in (R.LIFE_TYPE, R.LIFE_DURATION):
-            return None, 0
+            return None, lives
         else:
             base[kind] = value
-    return (base, lifetime) if life_type is None else (None, 0)
+    return None if life_type else base, lives

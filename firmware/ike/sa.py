@@ -48,6 +48,7 @@ class Sa:
     derive_at = 0  # when the shared secret may be made; None: not yet needed
     first_contact = False  # whether the peer says that he has no other SA with us
     renew_at = None  # when to begin the next phase 1
+    left = None  # bytes that may still be protected; None: no limit
     dpd = None
     natt = None  # what is behind a NAT: "us", "peer"; None: nobody looked
     keepalive_at = None
@@ -62,7 +63,7 @@ class Sa:
         self.initiator = initiator
         self.cky_i = cky_i
         self.cky_r = cky_r
-        self.lifetime = peer.lifetime
+        self.lives = peer.lives
         self.started = now
         self.expires = None if initiator else now + HALF_OPEN_MS
         self.retransmitter = Retransmitter(peer.retransmit)

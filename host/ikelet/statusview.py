@@ -18,6 +18,13 @@ Status = Mapping[str, Any]
 
 _SPANS = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
 _STATES = {"ESTABLISHED": "green", "DOWN": "red"}  # an exchange under way: yellow
+_DOWN = {  # why an SA went: who or what ended it
+    "us": "taken down here",
+    "peer": "deleted by the peer",
+    "lifetime": "its lifetime was over",
+    "dead-peer": "the peer did not answer",
+    "address-change": "our address changed",
+}
 
 
 class Watch:
@@ -135,6 +142,12 @@ def _rows(status: Status) -> Iterator[tuple[str, str, str]]:
                 f"{peer['name']}: {peer['reason']}, {span(peer['failed_s'])} ago",
                 "yellow",
             )
+            label = ""
+    label = "last down"
+    for peer in status.get("peers", ()):
+        if down := peer.get("last_down"):
+            why = _DOWN.get(down["by"], down["by"])
+            yield label, f"{peer['name']}: {why}, {span(down['ago_s'])} ago", "dim"
             label = ""
     heap = status.get("heap")
     if heap:

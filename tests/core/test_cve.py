@@ -89,7 +89,9 @@ def test_zero_key_size():
     """CVE-2024-3652."""
     refused(offer({14: 0}), "no-proposal-chosen")
     pair = begun(1)
-    chosen = [(k, 0 if k == 14 else v) for k, v in pair.i.peers[0].suites[0].attributes(1, 28800)]
+    chosen = [
+        (k, 0 if k == 14 else v) for k, v in pair.i.peers[0].suites[0].attributes(1, (28800, 0))
+    ]
     body = wire.sa_body((wire.transform(1, chosen, False),))
     chain = wire.chain([(R.SA, body)])
     cky_i = pair.i.sas[0].cky_i

@@ -83,6 +83,7 @@ def test_a_cut_wire_is_noticed_and_the_reason_kept():
     world.run(HOUR + 600000 + 2 * lifetime.MAX_BACKOFF_MS)
     assert len(world.common()) == 1
     assert world.engines["i"].last_failure == {}
+    assert world.engines["i"].last_down["gw"][0] == "dead-peer"  # kept
 
 
 def test_back_off_doubles_to_its_limit_and_is_spread():
@@ -92,6 +93,60 @@ def test_back_off_doubles_to_its_limit_and_is_spread():
         found = [lifetime.backoff(hal, failures) for _ in range(50)]
         assert all(most // 2 <= pause < most for pause in found)
         assert max(found) - min(found) > most // 4
+
+
+# --- a lifetime in kilobytes --------------------------------------------------------------------
+
+
+def used_up(pair, messages):
+    """So many R-U-THEREs of 92 bytes, and their answers."""
+    for _ in range(messages):
+        pair.clock.now += 30000
+        pair.settle()
+        pair.settle()
+
+
+def test_messages_use_an_sa_up_and_it_is_renewed_before():
+    pair = connected({"dpd": 30, "lifetime_kb": 2}, {"dpd": 300})
+    first = pair.i.sas[0]
+    assert (first.lives, first.left) == ((28800, 2), 2048)
+    assert pair.r.sas[0].left == 2048  # as negotiated: it has no wish of its own
+    used_up(pair, 8)
+    spent = 2048 - first.left
+    assert spent == 2048 - pair.r.sas[0].left > 0 and spent % 16 == 0
+    assert pair.i.sas == [first]
+    used_up(pair, 4)
+    assert first not in pair.i.sas and len(pair.i.sas) == len(pair.r.sas) == 1
+    assert pair.last("i", "deleted")["by"] == "replaced"
+    assert pair.i.last_down == {}  # it was never down
+    assert pair.i.sas[0].left > 1500
+    alone = pair.i.sas[0]
+    alone.lives = (28800, 0)  # the peer has not agreed to it
+    assert lifetime.limit(alone) == 2048
+    assert pair.clock.now < 28800000 // 2
+
+
+def test_what_is_not_authenticated_uses_nothing_up():
+    pair = connected({"lifetime_kb": 2}, {"lifetime_kb": 3, "dpd": 30})
+    sa = pair.r.sas[0]
+    assert sa.left == 2048  # the smaller wish
+    datagram = bytearray(told(pair, dpd.R_U_THERE, 7))
+    left = sa.left
+    assert left < 2048
+    datagram[-1] ^= 1
+    for _ in range(100):
+        pair.give("r", bytes(datagram))
+    assert sa.left == left
+
+
+def test_a_responder_that_has_had_enough_ends_it():
+    pair = connected({"dpd": 300}, {"lifetime_kb": 1, "dpd": 30})
+    used_up(pair, 20)
+    assert pair.last("r", "deleted")["by"] == "lifetime"
+    assert pair.last("i", "deleted")["by"] == "peer"
+    assert pair.i.sas == pair.r.sas == []
+    assert pair.r.last_down == {"gw": ("lifetime", pair.last("r", "deleted")["t_ms"])}
+    assert pair.i.last_down["gw"][0] == "peer"
 
 
 # --- dead peer detection ------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def test_every_suite_has_its_attributes():
         for name in R.HASHES:
             for group in R.GROUPS:
                 suite = policy.Suite("%s-%s-%s" % (cipher, name, group), legacy=True)
-                attrs = dict(suite.attributes(R.AUTH_PSK, 3600))
+                attrs = dict(suite.attributes(R.AUTH_PSK, (3600, 0)))
                 assert attrs[1] == number and attrs.get(14, 0) == bits
                 assert attrs[2] == R.HASHES[name][0] and attrs[4] == R.GROUPS[group][0]
                 assert attrs[3] == 1 and attrs[11] == 1 and attrs[12] == 3600
@@ -113,8 +113,8 @@ def test_responder_echoes_the_chosen_transform():
     odd = [(12, 86400)]
     shuffled = [(11, 1)] + odd + [(4, 14), (3, 1), (2, 4), (14, 256), (1, 7)]
     body = offer(without(AES256, 4) + [(4, 2)], shuffled, AES256)
-    suite, lifetime, answer = policy.select(peer(), body)
-    assert (suite.name, lifetime) == (BEST, 86400)
+    suite, lives, answer = policy.select(peer(), body)
+    assert (suite.name, lives) == (BEST, (86400, 0))
     sent = wire.offer(body)[1][1][1]
     _, parsed = wire.offer(answer)
     assert len(parsed) == 1
@@ -128,7 +128,7 @@ def test_responder_echoes_the_proposal_number():
 
 
 def test_our_order_decides():
-    aes128 = policy.Suite(GOOD).attributes(1, 3600)
+    aes128 = policy.Suite(GOOD).attributes(1, (3600, 0))
     body = offer(AES256, aes128)
     assert policy.select(peer(BEST, GOOD), body)[0].name == BEST
     assert policy.select(peer(GOOD, BEST), body)[0].name == GOOD
@@ -137,10 +137,12 @@ def test_our_order_decides():
 def test_lifetimes():
     kilobytes = AES256 + [(11, 2), (12, 50000)]
     for attrs, expected in (
-        (AES256, 28800),
-        (without(without(AES256, 11), 12), 28800),
-        (AES256[:-1] + [(12, 86400)], 86400),
-        (kilobytes, 28800),
+        (AES256, (28800, 0)),
+        (without(without(AES256, 11), 12), (28800, 0)),
+        (AES256[:-1] + [(12, 86400)], (86400, 0)),
+        (kilobytes, (28800, 50000)),
+        (AES256[:-2] + [(11, 2), (12, 77), (11, 1), (12, 600)], (600, 77)),
+        (AES256[:-2] + [(11, 2), (12, 77)], (28800, 77)),
     ):
         assert policy.select(peer(), offer(attrs))[1] == expected
     for attrs in (
@@ -149,6 +151,9 @@ def test_lifetimes():
         AES256[:-1] + [(12, 0)],
         AES256[:-2] + [(11, 3), (12, 5)],
         AES256 + [(11, 1)],
+        AES256 + [(11, 1), (12, 86400)],  # two lives in seconds
+        kilobytes + [(11, 2), (12, 5)],
+        AES256[:-2] + [(11, 1), (11, 2), (12, 5), (12, 6)],
     ):
         assert dropped(policy.select, peer(), offer(attrs)) == "no-proposal-chosen", attrs
 
@@ -167,7 +172,7 @@ def test_transforms_that_do_not_fit():
         without(AES256, 14) + [(14, 257)],
     ):
         assert dropped(policy.select, peer(), offer(attrs)) == "no-proposal-chosen", attrs
-    triple = policy.Suite("3des-sha256-modp2048", True).attributes(1, 3600) + [(14, 192)]
+    triple = policy.Suite("3des-sha256-modp2048", True).attributes(1, (3600, 0)) + [(14, 192)]
     legacy = peer("3des-sha256-modp2048", legacy=True)
     assert dropped(policy.select, legacy, offer(triple)) == "no-proposal-chosen"
 
@@ -194,7 +199,7 @@ def test_a_peer_that_offers_only_another_method():
 def test_initiator_compares_as_a_set():
     ours = peer(BEST, GOOD)
     for suite in ours.suites:
-        attrs = suite.attributes(1, 28800)
+        attrs = suite.attributes(1, (28800, 0))
         assert policy.accept(ours, offer(attrs))[0] is suite
         assert policy.accept(ours, offer(list(reversed(attrs))))[0] is suite
     wide = AES256[:-1] + [(12, 28800)]
@@ -202,6 +207,29 @@ def test_initiator_compares_as_a_set():
     answer[11] += 4
     answer[19] += 4
     assert policy.accept(ours, answer)[0].name == BEST
+
+
+def test_an_offer_of_two_lives():
+    ours = peer(lifetime=600, lifetime_kb=4000)
+    offered = wire.offer(policy.offer_body(ours))[1][0][0]
+    lives = [(11, 1), (12, 600), (11, 2), (12, 4000)]
+    assert offered == AES256[:-2] + lives
+    base = AES256[:-2]
+    for answer in (offered, lives + base, base + lives[2:] + lives[:2]):
+        assert policy.accept(ours, offer(answer))[1] == (600, 4000)
+    assert policy.accept(ours, offer(base + lives[:2]))[1] == (600, 0)
+    for answer in (
+        base,
+        base + lives[2:],
+        base + [(11, 1), (12, 4000), (11, 2), (12, 600)],  # the same set
+        base + [(11, 1), (11, 2), (12, 600), (12, 4000)],
+        base + lives + lives[2:],
+    ):
+        assert dropped(policy.accept, ours, offer(answer)) == "attributes-changed", answer
+    same = peer(lifetime=600, lifetime_kb=600)
+    assert policy.accept(same, policy.offer_body(same))[1] == (600, 600)
+    again = base + [(11, 1), (12, 600), (11, 1), (12, 600)]
+    assert dropped(policy.accept, same, offer(again)) == "attributes-changed"
 
 
 def test_initiator_refuses_changed_attributes():

@@ -66,7 +66,7 @@ def test_a_weaker_suite_chosen_in_the_peers_name():
     pair.i.initiate("gw", 0)
     pair.settle(1)
     weaker = pair.i.peers[0].suites[1]
-    body = wire.sa_body((wire.transform(2, weaker.attributes(1, 28800), False),))
+    body = wire.sa_body((wire.transform(2, weaker.attributes(1, (28800, 0)), False),))
     cookies = pair.pending[0][1][:16]
     chain = wire.chain([(R.SA, body)])
     pair.give("i", wire.message(cookies[:8], cookies[8:], R.SA, 2, False, 0, chain))

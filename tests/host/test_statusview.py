@@ -36,6 +36,7 @@ STATUS: dict[str, Any] = {
             "remote": ["10.9.0.1", 4500],
             "nat": ["us"],
             "age_s": 7265,
+            "last_down": {"by": "dead-peer", "ago_s": 7290},
         },
         {
             "name": "backup",
@@ -74,6 +75,7 @@ def test_everything_notable_is_there() -> None:
         "hq ESTABLISHED 2 h 1 min 10.9.0.1 port 4500 aes256-sha256-modp2048; behind a NAT: us",
         "backup DOWN 10.9.0.3 port 500 initiator, psk",
         "last failure backup: no answer to message 1, 4 min ago",
+        "last down hq: the peer did not answer, 2 h 1 min ago",
         "spare DOWN any port 500 responder, cert",
         "heap 60.0 KB free of 138.0 KB",
         "engines aes_cbc mbed 230",

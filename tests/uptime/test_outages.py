@@ -124,6 +124,19 @@ def test_renewal(tmp_path: Path, who: str) -> None:
             until(lambda: gone not in [sa["initiator-spi"] for sa in gateway.list_sas()], 5)
 
 
+def test_a_lifetime_in_kilobytes_beside_that_in_seconds(tmp_path: Path) -> None:
+    """charon answers an offer of both without the kilobytes: no reason to do without it."""
+    with NetnsPair() as pair:
+        ours, theirs = pair.addresses
+        given = configuration(ours, theirs, lifetime_kb=64, lifetime=3600)
+        with (
+            charon(pair.names[1], theirs, ours) as gateway,
+            Branch(pair.names[0], given, tmp_path) as branch,
+        ):
+            until(lambda: branch.is_up() and up(gateway), 20)
+            assert branch.told("established", lifetime=3600)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(120)
 def test_both_initiate_at_once(tmp_path: Path) -> None:
