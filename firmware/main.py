@@ -1,5 +1,12 @@
 """Started at boot: runs the agent, unless the boot button is held down."""
 
+import micropython
+
+# First of all: Ctrl-C must not end a boot at the prompt, where every key can be read. The agent
+# lets it interrupt again where that may be.
+if hasattr(micropython, "kbd_intr"):
+    micropython.kbd_intr(-1)
+
 
 def _held():
     """Whether the pin that board.json names as `strap` is low: stay at the prompt."""

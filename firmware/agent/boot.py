@@ -22,6 +22,7 @@ _RESIDENT = (
     "ike.engine",
 )
 _THRESHOLD = 4096  # bytes allocated between two collections
+_NOTHING_THERE = ("not-provisioned", "provisioning-lost")
 _WILDCARDS = ("0.0.0.0", "::")
 
 
@@ -40,10 +41,8 @@ def boot(agent, path):
     for name in _RESIDENT:
         __import__(name)
         gc.collect()
-    agent.config = load(path)
+    agent.config = load(agent)
     unload("agent.config", "agent.store")
-    if not agent.config["device"]["development"]:
-        agent.port.take_serial()
     import hal
 
     agent.hal = hal.select(agent.board, agent.event)
@@ -132,18 +131,37 @@ def is_name(values):
     return not literal and address != ANYWHERE
 
 
-def load(path):
+def load(agent):
     """The checked configuration: what was provisioned, else the file config.json."""
     from agent import config
 
     try:
-        checked = config.checked(_read(path), path + "agent/schema.json")
+        checked = config.checked(read(agent), agent.path + "agent/schema.json")
     except config.ConfigError as error:
         raise Fatal("bad-configuration", str(error))
+    if "password" in checked["device"]:
+        checked["device"]["password"] = "(set)"
     for values in checked["peer"].values():
         if "psk" in values:
             values["psk"] = config.psk_bytes(values["psk"])
     return checked
+
+
+def read(agent):
+    """The configuration unchecked, and what it says about who may change it: Fatal where there is
+    none, and nothing to be kept from anybody."""
+    try:
+        given = _read(agent.path)
+    except Fatal as fatal:
+        if fatal.args[0] in _NOTHING_THERE:
+            agent.open = True
+        raise
+    device = given.get("device") if isinstance(given, dict) else None
+    if isinstance(device, dict):
+        agent.verifier = device.get("password")
+        if device.get("development") is True:
+            agent.open = True
+    return given
 
 
 def _read(path):
@@ -165,7 +183,7 @@ def load_machine_code(path):
     """
     try:
         text = str(_read(path).get("peer"))
-    except Fatal:
+    except (Fatal, AttributeError):
         return  # load() will say it
     if "ecp" in text or "curve25519" in text or "cert" in text:
         gc.collect()

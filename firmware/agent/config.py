@@ -285,6 +285,9 @@ def _why(value, spec, schema):
     elif kind == "key":
         if not _is_base64(value, spec["max"]):
             return "not a key in base64"
+    elif kind == "verifier":
+        if not _is_verifier(value):
+            return "not ITERATIONS$SALT$KEY"
     elif kind == "certificates":
         if not isinstance(value, list) or not spec["min"] <= len(value) <= spec["max"]:
             return "not a list of %d..%d" % (spec["min"], spec["max"])
@@ -304,6 +307,15 @@ def _why_psk(value, spec):
             return "not 1..%d bytes" % spec["max"]
     except (TypeError, ValueError, AttributeError):
         return "not a text, nor hex after 0x, nor base64 after 0s"
+
+
+def _is_verifier(value):
+    """See agent.access: at least 1,000 iterations, 16 octets of salt, SHA-256."""
+    parts = value.split("$") if isinstance(value, str) else ()
+    if len(parts) != 3 or not _only(parts[0], "0123456789") or not 4 <= len(parts[0]) <= 8:
+        return False
+    digits = _only(parts[1] + parts[2], "0123456789abcdef")
+    return digits and len(parts[1]) == 32 and len(parts[2]) == 64
 
 
 def _is_base64(value, size):

@@ -3,11 +3,14 @@
 import gc
 import sys
 
+from micropython import const
+
 from agent.console import Refused
 
-_ALWAYS = {
-    "status": "status",
-    "events": "status",
+OPEN_MS = const(60000)  # a password opens the board for so long after the last call that needed it
+
+_ALWAYS = {"status": "status", "events": "status", "auth": "access"}
+_GUARDED = {
     "config.put": "provisioning",
     "config.commit": "provisioning",
     "enroll.request": "enroll",
@@ -29,9 +32,20 @@ def add_running(agent):
 
 def find(agent, name):
     """The function(params) of a method that is in a module of its own; None: there is none."""
+    if name in _GUARDED:
+        return lambda params: _guarded(agent, name, params)
     module = _ALWAYS.get(name) or (agent.engine and _RUNNING.get(name))
     if module:
         return lambda params: _call(agent, "agent." + module, name.replace(".", "_"), params)
+
+
+def _guarded(agent, name, params):
+    """What changes who the board is: for whoever has it in his hands, or its password."""
+    if not agent.open:
+        if agent.clock() >= agent.open_until:
+            raise Refused("the board is in production: its password, or its boot button")
+        agent.open_until = agent.clock() + OPEN_MS
+    return _call(agent, "agent." + _GUARDED[name], name.replace(".", "_"), params)
 
 
 def _call(agent, module, name, params):
@@ -82,9 +96,9 @@ def _known(agent, params):
 
 
 def reset(agent, params):
-    """Start anew; {"stay": true} leaves the agent for the prompt, in development mode only."""
+    """Start anew; {"stay": true} leaves the agent for the prompt, unless that is closed."""
     if params.get("stay"):
-        if agent.config and not agent.config["device"]["development"]:
+        if not agent.open:
             raise Refused("the prompt is for development mode; or hold the boot button at boot")
         raise KeyboardInterrupt  # what Ctrl-C does
     agent.take_down()

@@ -12,13 +12,17 @@ reset = virt.reset
 
 _buffer = bytearray(256)
 _view = memoryview(_buffer)
-_interruptible = True
+_interruptible = False
 
 
 def take_serial():
-    """Ctrl-C on the serial line is a byte like any other from now on."""
+    """Ctrl-C on the serial line is a byte like any other, as it is at first."""
+
+
+def leave_serial():
+    """Ctrl-C interrupts."""
     global _interruptible
-    _interruptible = False
+    _interruptible = True
 
 
 def read_serial():

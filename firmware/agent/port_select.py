@@ -1,7 +1,7 @@
 """What the agent asks of a port, on MicroPython's unix port and on the ESP32 family.
 
-A port has ticks_ms(), read_serial(), write_serial(data), wait(ms, sockets), take_serial() and
-reset(). Here the serial line is the interpreter's standard input and output.
+A port has ticks_ms(), read_serial(), write_serial(data), wait(ms, sockets), take_serial(),
+leave_serial() and reset(). Here the serial line is the interpreter's standard input and output.
 """
 
 import select
@@ -58,6 +58,11 @@ def forget(sockets):
 def take_serial():
     """Ctrl-C on the serial line is a byte like any other from now on."""
     micropython.kbd_intr(-1)
+
+
+def leave_serial():
+    """Ctrl-C interrupts."""
+    micropython.kbd_intr(3)
 
 
 def reset():

@@ -17,8 +17,9 @@ _CRASH_FILE = const("crash.txt")
 _COMMON = const(("message", "retransmit"))
 
 
-def main(path=""):
-    """Boot and run for ever. `path`: where board.json, the configuration and the modules are.
+def main(path="", present=False):
+    """Boot and run for ever. `path`: where board.json, the configuration and the modules are;
+    `present`: somebody has the board in his hands, who got to its prompt by the boot button.
 
     A board that cannot run says why, and then listens to its console only: it can be provisioned,
     asked and reset. A crash is kept for the next boot to tell, and ends in a reset.
@@ -26,6 +27,7 @@ def main(path=""):
     with open(path + "board.json") as file:
         board = json.load(file)
     agent = Agent(board, _port(board), path)
+    agent.open = present
     try:
         if board.get("nic"):
             from agent import net
@@ -69,6 +71,10 @@ class Agent:
         self.proven = {}  # "op/what": {engine: "ok" or a code}
         self.received = ""  # a configuration on its way in
         self.last_crash = self._last_crash()
+        self.open = False  # whether everybody at the console may provision, and get to the prompt
+        self.open_until = 0  # ... or for a while whoever knew the password: see agent.access
+        self.verifier = self.challenge = None
+        self.failed_at = 0
         self.kept = b""  # the last events, see agent.ring
         self._watchdog = None
         self.upkeep = None  # where the agent initiates by itself
@@ -90,6 +96,7 @@ class Agent:
         except boot.Fatal as fatal:
             self.fatal = fatal.args
         methods.unload("agent.config", "agent.store", "agent.net", "hal.selftest", "agent.boot")
+        (self.port.leave_serial if self.open else self.port.take_serial)()
         if self.fatal:
             code, reason = self.fatal
             self.event({"event": "fatal", "code": code, "reason": reason})
@@ -141,7 +148,7 @@ class Agent:
     # --- the loop -------------------------------------------------------------------------------
 
     def run(self):
-        """Serve for ever. Ctrl-C ends it in development mode only: that leaves the prompt, while
+        """Serve for ever. Ctrl-C ends it where the board is open: that leaves the prompt, while
         SystemExit would boot the ESP32 port anew."""
         starved = 0
         while True:
@@ -157,7 +164,7 @@ class Agent:
                 gc.collect()
                 self.engine.drops.count("no-memory")
             except KeyboardInterrupt:
-                if self.config is None or self.config["device"]["development"]:
+                if self.open:
                     self.take_down()
                     return
 
@@ -246,8 +253,19 @@ class Agent:
         with open(self.path + _CRASH_FILE, "w") as file:
             sys.print_exception(error, file)
         sys.print_exception(error)
-        if self.config and not self.config["device"]["development"]:
+        if self.config is None:
+            self._look_whether_open()
+        if not self.open:
             self.port.reset()
+
+    def _look_whether_open(self):
+        """Where boot did not get that far."""
+        try:
+            from agent import boot
+
+            boot.read(self)
+        except Exception:
+            pass  # then only read() itself can have found it open
 
     def _last_crash(self):
         """The last line of what the last crash left, "" where there was none."""

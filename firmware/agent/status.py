@@ -23,6 +23,7 @@ def status(agent, params):
         "board": agent.board.get("name"),
         "uptime_ms": agent.clock(),
         "last_crash": agent.last_crash,
+        "access": "open" if agent.open else "password" if agent.verifier else "presence",
         "flash_encrypted": _flash_encrypted(agent.board),
     }
     if agent.engine is None:

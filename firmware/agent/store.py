@@ -15,7 +15,12 @@ from micropython import const
 
 _SLOTS = ("a", "b")
 _TAG_BYTES = const(16)
-_SECRETS = (("network", "wifi_key"), ("certificate", "key"))  # and every peer's psk
+_SECRETS = (
+    ("network", "wifi_key"),
+    ("certificate", "key"),
+    ("device", "password"),
+)  # and every peer's psk
+FAILURES = const("wrong_proofs")  # see agent.access
 _PLAIN = const(
     "config.json"
 )  # a bench's configuration, keys and all; it counts where no slot does
@@ -113,7 +118,8 @@ class Store:
         slots = self._slots()
         if not slots or not slots[-1][0] or slots[-1][2] != slot:
             raise OSError("what was written cannot be read back")
-        # The old keys have no use any more.
+        # The old keys have no use any more, and wrong guesses were about the old password.
+        self._secrets.remove(FAILURES)
         self._secrets.remove(_secret(_other(slot)))
         self._files.remove(_file(_other(slot)))
         self._files.remove(_PLAIN)

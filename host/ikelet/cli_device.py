@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from ikelet import boards
+from ikelet import access, boards
 from ikelet.agent import Agent
-from ikelet.cli_options import json_option, reach_option, rehearsal_option
+from ikelet.cli_options import json_option, password_option, reach_option, rehearsal_option
 from ikelet.console import Console
 from ikelet.device import Device
 from ikelet.errors import IkeletError, MisuseError
@@ -57,29 +57,38 @@ def flash(board_name: str, url: str, image: str | None, erase: bool, as_json: bo
 @click.argument("config", type=click.Path(path_type=Path))
 @reach_option
 @rehearsal_option
+@password_option
 @_weak_option
 @json_option
 def provision(
-    config: Path, url: str | None, board_name: str | None, allow_weak_psk: bool, as_json: bool
+    config: Path,
+    url: str | None,
+    board_name: str | None,
+    password_file: Path | None,
+    allow_weak_psk: bool,
+    as_json: bool,
 ) -> int:
     """Give a flashed board its configuration; it restarts with it.
 
-    An interruption leaves the old configuration or the new one. With an emulated --board and no
+    An interruption leaves the old configuration or the new one. A board in production wants its
+    password, or to be started with its boot button held. With an emulated --board and no
     --port this is a rehearsal, on a board that is thrown away.
 
     \b
     Examples:
       ikelet provision branch-17.toml --port /dev/ttyUSB0
+      ikelet provision branch-17.toml --port COM3 --password-file old-password
       ikelet provision branch-17.toml --board unix
     """
     from ikelet import provision as it
     from ikelet import rehearsal
 
     given = configuration(config, allow_weak_psk)
+    old = access.given(password_file)
     board = boards.find(board_name) if board_name else None
     with _progress(as_json, "provisioned") as progress:
         with rehearsal.reached(url, board) as device:
-            event = it.run(device, given, board, progress)
+            event = it.run(device, given, board, progress, old)
         if as_json:
             print(json.dumps({"event": "result", "provisioned": True, "boot": event}))
         else:

@@ -11,6 +11,7 @@ from ikelet.cli_options import (
     force_option,
     identity_option,
     json_option,
+    password_option,
     reach_option,
     rehearsal_option,
 )
@@ -35,6 +36,7 @@ from ikelet.errors import MisuseError
 )
 @file_option("--out", "A file for the request (PEM); without it, standard output.")
 @force_option
+@password_option
 @json_option
 def enroll(
     url: str | None,
@@ -45,6 +47,7 @@ def enroll(
     kind: str,
     out: Path | None,
     force: bool,
+    password_file: Path | None,
     as_json: bool,
 ) -> int:
     """Get a board a certificate for a key of its own, which never leaves it.
@@ -62,8 +65,8 @@ def enroll(
       ikelet enroll --port /dev/ttyUSB0 --certificate pki/branch-17.pem
       ikelet enroll --board unix --dn "CN=branch-17"      a rehearsal
     """
+    from ikelet import access, rehearsal
     from ikelet import enroll as it
-    from ikelet import rehearsal
     from ikelet.pkifiles import PUBLIC, write
 
     board = boards.find(board_name) if board_name else None
@@ -71,8 +74,10 @@ def enroll(
         raise MisuseError("say where the board is that made the request: --port PORT")
     if certificate and (dn or names or out):
         raise MisuseError("--certificate brings a certificate in: neither --dn, --id nor --out")
+    password = access.given(password_file)
     with rehearsal.reached(url, board) as device:
         device.expect(board)
+        access.unlock(device, password)
         if certificate:
             it.install(device, it.read(certificate))
             event = it.restart(device)

@@ -28,3 +28,9 @@ force_option = click.option("--force", is_flag=True, help="Overwrite files.")
 def file_option(name: str, help_text: str) -> Callable[[_Command], _Command]:
     """An option that takes the path of a file."""
     return click.option(name, type=click.Path(path_type=Path, dir_okay=False), help=help_text)
+
+
+password_option = file_option(
+    "--password-file",
+    "The password of a board in production, unless its new CONFIG has it too.",
+)

@@ -17,7 +17,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
-from ikelet import credentials, psk, resources
+from ikelet import access, credentials, psk, resources
 from ikelet.errors import MisuseError
 
 Table = dict[str, Any]
@@ -47,10 +47,12 @@ class ConfigError(MisuseError):
 
 @dataclass
 class Config:
-    """A checked configuration: `board` is the JSON for the board, `warnings` for the user."""
+    """A checked configuration: `board` is the JSON for the board, `warnings` for the user,
+    `password` what device.password_file holds."""
 
     board: Table
     warnings: list[str] = field(default_factory=list)
+    password: str | None = field(default=None, repr=False)
 
     @property
     def peers(self) -> dict[str, Table]:
@@ -87,18 +89,19 @@ def check(raw: Table, folder: Path = Path(), *, allow_weak_psk: bool = False) ->
     board = checker.configuration(raw)
     if checker.errors:
         raise ConfigError(checker.errors)
-    return Config(board, checker.warnings)
+    return Config(board, checker.warnings, checker.password)
 
 
 def redacted(board: Table) -> Table:
     """A copy that may be shown: the keys are told of, not told."""
 
     def hidden(section: Table) -> Table:
-        secret = ("psk", "wifi_key", "key")
+        secret = ("psk", "wifi_key", "key", "password")
         return {key: "(set)" if key in secret else value for key, value in section.items()}
 
     peers = {name: hidden(peer) for name, peer in board["peer"].items()}
-    shown = {**board, "network": hidden(board["network"]), "peer": peers}
+    shown = {**board, "peer": peers}
+    shown |= {name: hidden(board[name]) for name in ("device", "network")}
     if "certificate" in board:
         shown["certificate"] = hidden(board["certificate"])
     return shown
@@ -110,6 +113,7 @@ class _Checker:
         self.allow_weak_psk = allow_weak_psk
         self.errors: list[str] = []
         self.warnings: list[str] = []
+        self.password: str | None = None
 
     def configuration(self, raw: Table) -> Table:
         for name in raw:
@@ -118,6 +122,7 @@ class _Checker:
         board: Table = {"version": schema()["version"]}
         for name in ("device", "network"):
             board[name] = self._section(raw.get(name, {}), name, schema()[name])
+        self._password(board["device"])
         board["peer"] = self._peers(raw.get("peer", {}))
         if "certificate" in raw:
             board["certificate"] = self._certificate(raw["certificate"])
@@ -129,6 +134,25 @@ class _Checker:
                 if peer["auth"] == "psk":
                     _fill_identities(peer, board["network"]["bind"])
         return board
+
+    def _password(self, device: Table) -> None:
+        """From password_file to what the board is told: no more than checks the password."""
+        file = device.pop("password_file", None)
+        if not isinstance(file, str):
+            return
+        try:
+            self.password = access.read_password(self.folder / file)
+        except ValueError as error:
+            self.errors.append(f"device.password_file {error}")
+            return
+        if access.is_weak(self.password, schema()["psk"]["words"]):
+            self.errors.append(
+                f"device.password_file holds a password of less than {access.MINIMUM_BITS} bits "
+                f"of entropy; use one from `ikelet psk --format text`"
+            )
+            return
+        self._warn_of_readers(self.folder / file)
+        device["password"] = access.verifier(self.password)
 
     def _certificate(self, given: object) -> Table:
         """The section's files, read: what the board gets of them."""
@@ -267,17 +291,19 @@ class _Checker:
         place = self.folder / file
         try:
             text = place.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-            mode = place.stat().st_mode
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
             self.errors.append(f"{path}.psk_file cannot be read: {place}: {reason}")
             return None
-        if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-            self.warnings.append(f"{place} can be read by other users: chmod 600 {place}")
+        self._warn_of_readers(place)
         wrong = _why_not(text, schema()["peer"]["psk"])
         if wrong:
             self.errors.append(f"{path}.psk_file: its content {wrong}")
         return text
+
+    def _warn_of_readers(self, place: Path) -> None:
+        if os.name == "posix" and place.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            self.warnings.append(f"{place} can be read by other users: chmod 600 {place}")
 
     def _refuse_legacy(self, peer: Table, path: str) -> None:
         for proposal in peer["proposals"]:
@@ -387,6 +413,8 @@ def _why_not_text(value: str, kind: str, spec: Table) -> str | None:
         return f"has {len(value)} characters; use 1 to 255"
     if kind == "text" and not spec["min"] <= len(value.encode()) <= spec["max"]:
         return f"has {len(value.encode())} bytes; use {spec['min']} to {spec['max']}"
+    if kind == "verifier" and not re.fullmatch(r"[0-9]{4,8}\$[0-9a-f]{32}\$[0-9a-f]{64}", value):
+        return "is not made here; put the password into a file and name that in password_file"
     if kind in ("ipv4", "netmask"):
         return _why_not_ipv4(value, kind)
     if kind == "psk":

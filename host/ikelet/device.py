@@ -44,12 +44,15 @@ class Device:
         deadline: float = DEADLINE,
         reopen: Callable[[], Link] | None = None,
         patient: bool = False,
+        at_prompt: bool = False,
     ) -> None:
         """deadline: seconds until the agent must answer; patient: the port may come and go
-        until then. PortError, LinkError, DeviceError."""
+        until then; at_prompt: start the agent of a board that its boot button kept at the prompt,
+        it is then open. PortError, LinkError, DeviceError."""
         self.url = url
         self._deadline = deadline
         self._patient = patient
+        self._at_prompt = at_prompt
         self._reopen = reopen or (lambda: links.open_link(url))
         if not patient:
             ports.check(url)
@@ -118,13 +121,18 @@ class Device:
                 time.sleep(0.2)
 
     def _ask(self, end: float) -> dict[str, Any]:
+        started = False
         while (left := end - time.monotonic()) > 0:
             try:
                 answer: dict[str, Any] = self.console.call("status", timeout=min(_ASK_AGAIN, left))
                 return answer
             except ConsoleTimeoutError:
                 if self._echoes():
-                    break
+                    if not self._at_prompt:
+                        break
+                    if not started:
+                        self._start_agent()
+                        started = True
             except LinkError:
                 if not self._patient:
                     raise
@@ -135,6 +143,10 @@ class Device:
         else:
             why = _why_silent(list(self.console.noise))
         raise DeviceError(f"no agent answers at {self.url}: {why}")
+
+    def _start_agent(self) -> None:
+        """As main.py would have, had nobody held the boot button."""
+        self.console.link.write(b"\r\x03from agent import run; run.main(present=True)\r")
 
     def _echoes(self) -> bool:
         """Whether the question itself came back, as it does at MicroPython's prompt."""

@@ -6,6 +6,7 @@ firmware/agent/store.py.
 
 from typing import Any
 
+from ikelet import access
 from ikelet.boards import Board
 from ikelet.config import Config
 from ikelet.console import ConsoleError
@@ -16,6 +17,9 @@ from ikelet.progress import Progress
 _PLAIN = (
     "the flash of this board is not encrypted: whoever holds the board can read its keys "
     "(docs/devices.md tells what to do)"
+)
+_NO_PASSWORD = (
+    "without device.password_file only the boot button lets this board be provisioned again"
 )
 _UNKNOWN = (
     "it is not known whether the flash of this board is encrypted; if it is not, whoever holds "
@@ -31,14 +35,27 @@ class ProvisionError(IkeletError):
         self.code = code
 
 
-def run(device: Device, config: Config, board: Board | None, progress: Progress) -> dict[str, Any]:
-    """Provision the board behind `device`; its `boot` event. ProvisionError has its reason."""
+def run(
+    device: Device,
+    config: Config,
+    board: Board | None,
+    progress: Progress,
+    password: str | None = None,
+) -> dict[str, Any]:
+    """Provision the board behind `device`; its `boot` event. ProvisionError has its reason.
+
+    `password`: that of the board so far, where it is not the new one too.
+    """
     device.expect(board)
     if device.status.get("code") == "provisioning-lost":
         progress.warn("the keys of this board were lost from its NVS; it is provisioned anew")
     encrypted = device.status.get("flash_encrypted")
     if not encrypted:
         progress.warn(_UNKNOWN if encrypted is None else _PLAIN)
+    new = config.board["device"]
+    if not new["development"] and "password" not in new:
+        progress.warn(_NO_PASSWORD)
+    access.unlock(device, password or config.password)
     progress.say(f"sending the configuration of {config.board['device']['name']}")
     try:
         send_configuration(device, config.board)

@@ -13,9 +13,10 @@ from ikelet.links import Link
 
 @contextlib.contextmanager
 def reached(url: str | None, board: Board | None) -> Iterator[Device]:
-    """The device at a port, or without one a blank board for a rehearsal; MisuseError."""
+    """The device at a port, to be changed, or without one a blank board for a rehearsal;
+    MisuseError."""
     if url is not None:
-        with Device(url) as device:
+        with Device(url, at_prompt=True) as device:
             yield device
     elif board is not None and board.kind != "serial":
         with blank(board) as device:

@@ -14,27 +14,10 @@ from ikelet.errors import MisuseError
 from ikelet.provision import ProvisionError
 from ikelet.unixboard import UnixBoard
 from ikelet_hil.capabilities import require
+from said import Said
 
 CANARY = "canary-q9Vd-2mXr7_LtZw4.Kc8"
 WIFI = "canary-wifi-8vKw"
-
-
-class Said:
-    """A Progress that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.warnings: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def percent(self, value: float) -> None: ...
-
-    def done(self) -> None: ...
 
 
 def configuration(name: str, **peer: Any) -> host_config.Config:
