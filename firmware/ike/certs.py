@@ -148,7 +148,7 @@ class Credentials:
         if not certificates:
             raise pki.Refused("no-certificate")
         digest = mainmode.proof_hash(sa, initiators, parts[R.ID], self._hash)
-        if not self._is_signed(hal, Certificate(certificates[0]).key, digest, parts[R.SIG]):
+        if not self._is_signed(hal, Certificate(certificates[0]), digest, parts[R.SIG]):
             sa.refuse_later("bad-signature", R.INVALID_SIGNATURE, "the peer's signature is wrong")
             raise Drop("bad-signature")
         anchors = [Certificate(der) for der in self._anchors]
@@ -158,16 +158,22 @@ class Credentials:
         )
         _identify(sa, bytes(parts[R.ID]), found[0])
 
-    def _is_signed(self, hal, key, digest, signature):
-        """Whether SIG is the certificate's key's over HASH, by the method that was agreed."""
+    def _is_signed(self, hal, own, digest, signature):
+        """Whether SIG is the certificate's key's over HASH, by the method that was agreed;
+        pki.Refused where that key is of no use."""
+        key = own.key
+        if not key:
+            raise pki.Refused(own.flaw)
+        if self.kind != (key.curve or key.kind):
+            raise pki.Refused("bad-key")
         try:
-            if key and self.kind == "rsa" and key.kind == "rsa":
+            if key.kind == "rsa":
+                hal.rsa_check(key.public)
                 return hal.rsa_verify(key.public, digest, bytes(signature))
-            if key and key.kind == "ec" and key.curve == self.kind:
-                return hal.ecdsa_verify(key.curve, key.public, digest, bytes(signature))
+            hal.ec_check(key.curve, key.public)
+            return hal.ecdsa_verify(key.curve, key.public, digest, bytes(signature))
         except PublicKeyError:
-            pass
-        return False
+            raise pki.Refused("bad-key")
 
 
 def _method(kind):

@@ -103,11 +103,7 @@ class Certificate:
         if len(encoded) > MAX_SIZE:
             raise Refused("too-large")
         self.encoded = encoded
-        outer = der.only(encoded)
-        self.tbs = outer.whole(der.SEQUENCE)
-        algorithm = outer.whole(der.SEQUENCE)
-        self.signature = outer.bits()
-        outer.end()
+        self.tbs, algorithm, self.signature = der.signed(encoded)
         self.signer, self.hash = signature_algorithm(algorithm)
         tbs = der.only(self.tbs)
         if tbs.optional(0xA0) != b"\x02\x01\x02":

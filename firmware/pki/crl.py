@@ -24,11 +24,7 @@ class Crl:
     def __init__(self, encoded):
         if len(encoded) > MAX_SIZE:
             raise Refused("too-large")
-        outer = der.only(encoded)
-        self.tbs = outer.whole(der.SEQUENCE)
-        algorithm = outer.whole(der.SEQUENCE)
-        self.signature = outer.bits()
-        outer.end()
+        self.tbs, algorithm, self.signature = der.signed(encoded)
         self.signer, self.hash = signature_algorithm(algorithm)
         tbs = der.only(self.tbs)
         if tbs.peek() == der.INTEGER and tbs.small() != 1:

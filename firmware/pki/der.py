@@ -149,6 +149,15 @@ def only(data, tag=SEQUENCE):
     return inner
 
 
+def signed(data):
+    """The parts of a SIGNED element, as certificates and CRLs are: what was signed and its
+    algorithm, each with its tag, and the signature's bytes."""
+    outer = only(data)
+    parts = outer.whole(SEQUENCE), outer.whole(SEQUENCE), outer.bits()
+    outer.end()
+    return parts
+
+
 def unsigned(content):
     """An INTEGER's content (see `Reader.integer`) without the zero byte of its sign."""
     return content[1:] if len(content) > 1 and not content[0] else content

@@ -35,7 +35,7 @@ _ATTRIBUTES = {
     "UID": NameOID.USER_ID,
 }
 _TEXT = {oid: text for text, oid in _ATTRIBUTES.items()}
-USAGES = (
+_USAGES = (
     "digital_signature",
     "content_commitment",
     "key_encipherment",
@@ -135,7 +135,7 @@ def make_ca(
     """A CA: a root, or an intermediate where there is an `issuer`."""
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(True, pathlen), True),
-        (_usage("key_cert_sign", "crl_sign"), True),
+        (usage("key_cert_sign", "crl_sign"), True),
     ]
     return _issue(subject, key.public_key(), key, issuer, valid, extensions)
 
@@ -249,7 +249,7 @@ def _issue(
 def _for_device(names: Sequence[str]) -> list[tuple[x509.ExtensionType, bool]]:
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(False, None), True),
-        (_usage("digital_signature", "content_commitment"), True),
+        (usage("digital_signature", "content_commitment"), True),
     ]
     if names:
         extensions.append((x509.SubjectAlternativeName(map(alternative, names)), False))
@@ -266,8 +266,9 @@ def _authority(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own.value)
 
 
-def _usage(*bits: str) -> x509.KeyUsage:
-    return x509.KeyUsage(*(bit in bits for bit in USAGES))
+def usage(*bits: str) -> x509.KeyUsage:
+    """With these bits set, called as the library calls them."""
+    return x509.KeyUsage(*(bit in bits for bit in _USAGES))
 
 
 def _hash(key: Key) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512:

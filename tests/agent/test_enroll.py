@@ -11,23 +11,17 @@ from binascii import a2b_base64, b2a_base64
 
 import agent.config as config
 import hal
+import issuing
 from agent import enroll, store
 from agent.console import Refused
 from agent.keystore import KeyStore
 from agent.store import Store
 from flash import Flash, PowerLost, Supply
+from issuing import Authority, ec_key
 from pair import make_hal
-from pki import certificate, der, dn, signature
-from pki.encode import bits, element
+from pki import certificate, der, dn
 
 HERE = config.__file__.rpartition("agent/")[0]
-NOW = 1800000000
-VALID = element(
-    der.SEQUENCE,
-    element(der.UTC_TIME, b"250101000000Z"),
-    element(der.UTC_TIME, b"350101000000Z"),
-)
-CA_NAME = dn.encode("CN=ca")
 ENOUGH = 1 << 29
 
 
@@ -70,7 +64,7 @@ class Remembering:
 
 
 HAL = Remembering()
-CA_KEY = make_hal().ec_pair("ecp256")
+CA = Authority(make_hal(), "CN=ca")
 
 
 class Agent:
@@ -122,7 +116,9 @@ class Board:
         return bytes(info.whole(der.SEQUENCE))
 
     def install(self, chain):
-        self.agent.received = json.dumps({"chain": [_base64(one) for one in chain], "time": NOW})
+        self.agent.received = json.dumps(
+            {"chain": [_base64(one) for one in chain], "time": issuing.NOW}
+        )
         enroll.enroll_install(self.agent, {})
 
     def current(self):
@@ -141,46 +137,14 @@ def _base64(data):
     return b2a_base64(bytes(data)).decode().strip()
 
 
-def _issue(spki, serial=1, key=CA_KEY, ca=False):
-    """A certificate of the CA for a public key."""
-    sign = signature.signer(HAL, "ecp256", key[0])
-    basic = element(der.SEQUENCE, element(der.BOOLEAN, b"\xff"))
-    extension = element(
-        der.SEQUENCE, b"\x06\x03\x55\x1d\x13", b"\x01\x01\xff", element(der.OCTET_STRING, basic)
-    )
-    tbs = element(
-        der.SEQUENCE,
-        b"\xa0\x03\x02\x01\x02",
-        element(der.INTEGER, bytes((serial,))),
-        certificate.algorithm_of("ec", "sha256"),
-        CA_NAME,
-        VALID,
-        CA_NAME if ca else dn.encode("CN=branch"),
-        spki,
-        element(0xA3, element(der.SEQUENCE, extension)) if ca else b"",
-    )
-    name, made = sign(tbs)
-    return element(der.SEQUENCE, tbs, certificate.algorithm_of("ec", name), bits(made))
-
-
-def _public_key(public):
-    for algorithm, (curve, _) in certificate.CURVES.items():
-        if curve == "ecp256":
-            return element(der.SEQUENCE, algorithm, bits(b"\4" + bytes(public)))
-    raise ValueError
-
-
-CA = _issue(_public_key(CA_KEY[1]), ca=True)
-
-
 def _configuration(chain):
     return {
         "device": {"name": "branch"},
         "network": {"bind": "10.9.0.2"},
         "certificate": {
             "chain": [_base64(one) for one in chain],
-            "ca": [_base64(CA)],
-            "time": NOW,
+            "ca": [_base64(CA.der)],
+            "time": issuing.NOW,
         },
         "peer": {"hq": {"address": "10.9.0.1", "auth": "cert", "remote_id": "any"}},
     }
@@ -190,7 +154,7 @@ def _enrolled(kind="torn"):
     """A board with its first certificate, and that."""
     board = Board(kind)
     with board:
-        first = _issue(board.request())
+        first = CA.issue(board.request())
         Store(board.files, board.secrets).save(_configuration([first]), bytes(16))
         assert board.current()[0] == first
     return board, first
@@ -208,18 +172,18 @@ def test_enrolled_again():
     board, first = _enrolled()
     with board:
         assert board.keys() == ["key_a"]
-        second = _issue(board.request(), 2)
+        second = CA.issue(board.request(), serial=2)
         assert board.keys() == ["key_a", "key_b"]
         assert board.current()[0] == first
         # A request that nobody answers is forgotten for the next, the key in use never is.
         spki = board.request()
         assert board.current()[0] == first
         assert "no key that this board" in _refusal(board.install, [second])
-        third = _issue(spki, 3)
+        third = CA.issue(spki, serial=3)
         board.install([third])
         assert board.current()[0] == third
         assert board.keys() == ["key_b"]
-        board.install([_issue(board.request(), 4)])
+        board.install([CA.issue(board.request(), serial=4)])
         assert board.keys() == ["key_a"]
 
 
@@ -237,7 +201,7 @@ def test_a_request_interrupted_at_every_byte():
                     pass
                 board.supply.left = ENOUGH
                 assert board.current()[0] == first
-            board.install([_issue(board.request(), 2)])
+            board.install([CA.issue(board.request(), serial=2)])
             assert board.current()[0] != first
 
 
@@ -251,7 +215,7 @@ def _interrupted(kind):
     board, first = _enrolled(kind)
     seen = {"old": 0, "new": 0}
     with board:
-        second = _issue(board.request(), 2)
+        second = CA.issue(board.request(), serial=2)
         before = dict(board.files.content), dict(board.secrets.content)
         used = board.supply.used
         board.install([second])
@@ -286,11 +250,11 @@ def test_refused_certificates_change_nothing():
     with board:
         spki = board.request()
         content = dict(board.files.content), dict(board.secrets.content)
-        stranger = make_hal().ec_pair("ecp256")
+        stranger = Authority(make_hal(), "CN=ca")
         for chain, reason in (
-            ([_issue(spki, 2, stranger)], "signature on a certificate"),
-            ([_issue(_public_key(stranger[1]), 2)], "no key that this board"),
-            ([_issue(spki, 2)[:-1]], "malformed"),
+            ([CA.issue(spki, serial=2, signer=stranger)], "signature on a certificate"),
+            ([CA.issue(ec_key(stranger.public))], "no key that this board"),
+            ([CA.issue(spki)[:-1]], "malformed"),
             ([], "certificate.chain"),
         ):
             assert reason in _refusal(board.install, chain)
@@ -301,7 +265,7 @@ def test_refused_certificates_change_nothing():
 def test_a_damaged_key_is_found_out():
     board, first = _enrolled()
     with board:
-        new = _issue(board.request(), 2)
+        new = CA.issue(board.request(), serial=2)
         pair = bytearray(board.secrets.content["key_b"])
         pair[31] ^= 1
         board.secrets.content["key_b"] = bytes(pair)
@@ -312,7 +276,7 @@ def test_a_damaged_key_is_found_out():
 def test_no_configuration_no_installation():
     board = Board()
     with board:
-        chain = [_issue(board.request())]
+        chain = [CA.issue(board.request())]
         assert "provision it" in _refusal(board.install, chain)
         board.agent.received = "["
         assert "config.put before" in _refusal(enroll.enroll_install, board.agent, {})

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
 from certificates import tree
+from ikelet.pki import usage as usage
 
 NOW = datetime.datetime(2031, 5, 6, 7, 8, 9, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -51,21 +52,6 @@ def name(common, *more):
         x509.NameAttribute(NameOID.COMMON_NAME, common),
     ]
     return x509.Name(attributes)
-
-
-def usage(*bits):
-    names = [
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    ]
-    return x509.KeyUsage(**{bit: bit in bits for bit in names})
 
 
 class Party:

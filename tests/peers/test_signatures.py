@@ -115,7 +115,6 @@ def without_usage() -> lab.Holder:
     made = lab.holder("ecdsa256", AGENT)
     root = lab.authority()
     now = datetime.datetime.now(datetime.UTC)
-    usage = x509.KeyUsage(*(name == "key_agreement" for name in pki.USAGES))
     certificate = (
         x509.CertificateBuilder(root.certificate.subject, serial_number=1)
         .subject_name(pki.name("CN=x"))
@@ -123,7 +122,7 @@ def without_usage() -> lab.Holder:
         .not_valid_before(now - pki.DAY)
         .not_valid_after(now + pki.DAY)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(AGENT)]), False)
-        .add_extension(usage, True)
+        .add_extension(pki.usage("key_agreement"), True)
         .sign(root.signing_key(), hashes.SHA256())
     )
     made.identity = dataclasses.replace(made.identity, certificate=certificate)
