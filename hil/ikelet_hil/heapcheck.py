@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Heap = dict[str, Any]
 
 # What an agent may hold more than right after its boot, in octets.
-TEXTS = 512  # of the last failure, and what the ports' own buffers grow by
+TEXTS = 640  # of the last failure and the last end, and what the ports' own buffers grow by
 REASON = 128  # every reason of a drop, counted from its first time on
 KEY_PAIR = 3  # times the octets of the group: made ahead when idle, perhaps not at boot
 # What curves and certificates leave behind when their modules are unloaded: MicroPython keeps the
