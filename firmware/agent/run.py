@@ -15,6 +15,7 @@ _BURST = const(8)  # datagrams taken before the others get their turn; lwIP queu
 _MAX_STARVED = const(100)  # turns in a row without memory
 _CRASH_FILE = const("crash.txt")
 _COMMON = const(("message", "retransmit"))
+_MAX_FRESH = const(8)  # events that wait for a quiet moment
 
 
 def main(path="", present=False):
@@ -75,7 +76,8 @@ class Agent:
         self.open_until = 0  # ... or for a while whoever knew the password: see agent.access
         self.verifier = self.challenge = None
         self.failed_at = 0
-        self.kept = b""  # the last events, see agent.ring
+        self.kept = b""  # the last events, see agent.ring ...
+        self._fresh = []  # ... and those that are to go there
         self._watchdog = None
         self.upkeep = None  # where the agent initiates by itself
         self.names = None  # where a peer has a DNS name
@@ -174,6 +176,7 @@ class Agent:
             for peer in self.engine.peers:
                 self.engine.terminate(peer.name)
             self.flush()
+            self.keep()
 
     def turn(self):
         """Once around: serial line, network, timers; sleeps where there is nothing to do."""
@@ -202,6 +205,7 @@ class Agent:
         if idle and not self.engine.prepare():
             if all(sa.state == "ESTABLISHED" for sa in self.engine.sas):
                 self.lighten()
+            self.keep()
             self.port.wait(self._idle_ms(), self.link.sockets)
 
     def flush(self):
@@ -225,17 +229,24 @@ class Agent:
             event["t_ms"] = self.clock()
         # Neither what comes with every exchange, nor what anybody can say without proof.
         if event["event"] not in _COMMON and event.get("authenticated", True):
-            self._keep(event)
+            self._fresh.append(event)
+            if len(self._fresh) > _MAX_FRESH:
+                self.keep()
         self.console.notify("event", event)
 
-    def _keep(self, event):
+    def keep(self):
+        """Keep the fresh events, and log them. That takes a module: not amid an exchange."""
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return
         try:
             from agent import ring
 
-            text = ring.line(event)
-            self.kept = ring.added(self.kept, event["t_ms"] // 1000, text)
-            if self.syslog:
-                self.syslog.tell(event, text)
+            for event in fresh:
+                text = ring.line(event)
+                self.kept = ring.added(self.kept, event["t_ms"] // 1000, text)
+                if self.syslog:
+                    self.syslog.tell(event, text)
         except MemoryError:
             pass  # the host is told all the same
         methods.unload("agent.ring")

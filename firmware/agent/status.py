@@ -13,6 +13,7 @@ def config_get(agent, params):
 
 def events(agent, params):
     """What happened last, as lines: seconds of uptime, the event, its values."""
+    agent.keep()
     return {"uptime_ms": agent.clock(), "events": agent.kept.decode().split("\n")[:-1]}
 
 

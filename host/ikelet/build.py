@@ -34,7 +34,7 @@ def files(board: Board) -> dict[str, bytes]:
         elif name == "main.py" or content.startswith(SOURCE_MARK.encode()):
             shipped[name] = content
         else:
-            shipped[name.removesuffix(".py") + ".mpy"] = compiled(name, content)
+            shipped[shown_as(name)] = compiled(name, content)
     return shipped
 
 
@@ -54,12 +54,17 @@ def compiled(name: str, source: bytes, level: int = 3) -> bytes:
     assert: no check of the firmware is one. Tests need 0.
     """
     key = hashlib.sha256(
-        b"\0".join([_version().encode(), b"O%d" % level, name.encode(), source])
+        b"\0".join([_version().encode(), b"O%d" % level, shown_as(name).encode(), source])
     ).hexdigest()
     kept = cache_folder() / f"{key}.mpy"
     if not kept.exists():
         _keep(kept, _compile(name, source, level))
     return kept.read_bytes()
+
+
+def shown_as(name: str) -> str:
+    """What tracebacks call a source file: the board has this name in memory, as its module's."""
+    return name.removesuffix("py") + "mpy"
 
 
 def cache_folder() -> Path:
@@ -91,7 +96,7 @@ def _compile(name: str, source: bytes, level: int) -> bytes:
         there = Path(folder) / "source.py"
         there.write_bytes(source)
         made = there.with_suffix(".mpy")
-        command = [mpy_cross(), f"-O{level}", "-s", name, "-o", str(made), str(there)]
+        command = [mpy_cross(), f"-O{level}", "-s", shown_as(name), "-o", str(made), str(there)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise BuildError(f"{name} does not compile: {done.stderr.strip().splitlines()[-1]}")

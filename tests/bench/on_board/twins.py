@@ -173,7 +173,7 @@ class Side:
 
 
 def settle(sides):
-    """Turns, until nobody has anything to do. Each begins with a clean heap, so that none has to
+    """Turns, until nobody has anything to do. Each begins with a clean heap, so that it need not
     be collected in between, at a moment that any change to the code would shift."""
     busy = True
     while busy:
@@ -181,6 +181,7 @@ def settle(sides):
         for side, other in (sides, (sides[1], sides[0])):
             gc.collect()
             while side.turn():
+                gc.collect()
                 busy = True
             for params in side.take_lines():
                 local, port, remote, remote_port = params["path"]
