@@ -140,7 +140,7 @@ class TestDemo:
         ran = run("demo", "--auth", auth)
         assert (ran.code, ran.err) == (0, "")
         assert "with certificates (RFC 2409)" in ran.out
-        assert [line for line in ran.out.splitlines() if " ID CERT CERTREQ SIG" in line]
+        assert [line for line in ran.out.splitlines() if " ID CERT CERTREQ N SIG" in line]
         assert [line for line in ran.out.splitlines() if " ID CERT SIG " in line]
         assert "ID gw.example, SIG_R" in ran.out
 
