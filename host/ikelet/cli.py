@@ -11,7 +11,17 @@ from typing import Any
 
 import click
 
-from ikelet import __version__, boards, cli_device, cli_enroll, cli_hil, cli_pki, cli_psk, ports
+from ikelet import (
+    __version__,
+    boards,
+    cli_device,
+    cli_enroll,
+    cli_exporter,
+    cli_hil,
+    cli_pki,
+    cli_psk,
+    ports,
+)
 from ikelet.cli_options import json_option
 from ikelet.errors import IkeletError
 from ikelet.show import JsonShow, Show, TextShow
@@ -184,7 +194,13 @@ def _scan(path: Path, as_json: bool) -> int:
     return 0 if any(one.type for one in found) else 1
 
 
-for _command in (*cli_device.COMMANDS, cli_enroll.enroll, cli_hil.hil, cli_psk.psk):
+for _command in (
+    *cli_device.COMMANDS,
+    cli_enroll.enroll,
+    cli_exporter.exporter,
+    cli_hil.hil,
+    cli_psk.psk,
+):
     ikelet.add_command(_command)
 ikelet.add_command(cli_pki.group, "pki")
 
