@@ -45,15 +45,15 @@ class Engine:
         self._out = []
         self._events = []
         self._pairs = {}
-        self._halfopen = None
+        self.halfopen = None
         if any(peer.role != "initiator" for peer in peers):
             from ike import halfopen
 
-            self._halfopen = halfopen
+            self.halfopen = halfopen
         self.firsts = []  # see ike/halfopen.py
         self.cookie_secret = hal.random(16)
         self._cookies_made = 0
-        self.last_notify = None  # when an error was last told in clear
+        self.last_drop = None  # when something from a peer's address was last dropped
         self.told = [0, 0]  # [since when, how many first messages were events]
         self.contacted = set()  # names of the peers with which there was an SA
         self.rival_due = 0  # when the next rival's Diffie-Hellman may be made
@@ -124,11 +124,11 @@ class Engine:
             else:
                 raise Drop("unsupported-exchange")
         except Drop as drop:
-            self._drop(lines, drop.args[0], path)
+            self._drop(lines, drop.args[0], path, now)
         except HalError:
-            self._drop(lines, "no-crypto-engine", path)
+            self._drop(lines, "no-crypto-engine", path, now)
         except MemoryError:
-            self._drop(lines, "no-memory", path)
+            self._drop(lines, "no-memory", path, now)
 
     def _lines(self, header, path):
         """The lines of the exchange, or the SA, that a message's cookies and path name."""
@@ -179,14 +179,14 @@ class Engine:
         if header.auth_only and self.strict:
             raise Drop("bad-flags")
         if header.cky_r == wire.ZERO_COOKIE:  # only message 1 has none
-            if self._halfopen is None:
+            if self.halfopen is None:
                 raise Drop("not-responder")
-            self._halfopen.receive(self, header, datagram, path, now)
+            self.halfopen.receive(self, header, datagram, path, now)
             return
         if not lines:
-            if header.encrypted or self._halfopen is None:
+            if header.encrypted or self.halfopen is None:
                 raise Drop("unknown-cookie")
-            lines = [self._halfopen.revive(self, header, path, now)]
+            lines = [self.halfopen.revive(self, header, path, now)]
         # Without the flags, some of which mean nothing: changed on the way, they make a message no
         # other.
         content = memoryview(datagram)
@@ -333,7 +333,7 @@ class Engine:
         rivals.settle(sa)
         self.contacted.add(sa.peer.name)
         if sa.first:
-            self._halfopen.keep(self, sa)
+            self.halfopen.keep(self, sa)
         self.last_failure.pop(sa.peer.name, None)
         self.event(
             "established",
@@ -442,7 +442,9 @@ class Engine:
     def digest(self, datagram):
         return self.hal.hash("sha256", datagram)
 
-    def _drop(self, lines, reason, path):
+    def _drop(self, lines, reason, path, now):
+        if reason != "unknown-peer":
+            self.last_drop = now
         if lines and reason not in _NO_HINT:
             lines[0].hint = "last dropped: " + reason
         if self.drops.count(reason):

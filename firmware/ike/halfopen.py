@@ -11,13 +11,18 @@ peer's address, his cookie, the minute and what he sent, and what was sent is re
 however often it came. A message 3 whose cookie proves to be ours brings its exchange back. So the
 most that spoofed first messages can do is to send many different ones before the peer's first;
 and what a peer was once authenticated with stays remembered.
+
+Of different first messages with one cookie, only one is answered at first, unless the initiator
+takes several: others give up when another message 2 comes. Should the peer's own be another, its
+HASH will tell: it is over the offer, and all are remembered.
 """
 
 import struct
 
 from micropython import const
 
-from ike import informational, wire
+from hal import equal
+from ike import informational, policy, wire
 from ike import registry as R
 from ike.sa import Sa
 from ike.wire import Drop
@@ -28,6 +33,7 @@ FIRSTS = const(16)  # different first messages remembered, ...
 FIRSTS_BYTES = const(4096)  # ... and their size, where it is not the only one
 _MINUTE_MS = const(60000)
 _NOTIFY_INTERVAL_MS = const(1000)
+ANOTHER_MS = const(5000)  # how long the first offer under a cookie is the only one answered
 MAX_TOLD = const(8)  # exchanges in a second whose first messages are events: a serial line is slow
 
 
@@ -47,6 +53,9 @@ def receive(engine, header, datagram, path, now):
     if peer.role == "initiator":
         raise Drop("not-responder")
     digest = engine.digest(datagram)
+    content = bytes(memoryview(datagram)[8 : header.length])
+    tag = engine.digest(content)[:4]
+    begun = False
     for sa in engine.sas:
         if not sa.initiator and sa.cky_i == header.cky_i and sa.path[2:] == path[2:]:
             if sa.replay.is_duplicate(digest):
@@ -54,8 +63,11 @@ def receive(engine, header, datagram, path, now):
                 raise Drop("duplicate")
             if sa.state == "ESTABLISHED":
                 raise Drop("old-message")
-    content = bytes(memoryview(datagram)[8 : header.length])
-    tag = engine.digest(content)[:4]
+            begun = begun or now - sa.started < ANOTHER_MS
+    if begun and not _takes_several(content):
+        policy.select(peer, _offer(content))
+        _remember(engine, peer, content, tag, now)
+        raise Drop("another-offer")
     cky_r = _cookie(engine, path, header.cky_i, tag, now // _MINUTE_MS)
     sa = Sa(engine, peer, path, False, header.cky_i, cky_r, now)
     _make_room(engine, peer, path, cky_r[2])
@@ -107,7 +119,11 @@ def revive(engine, header, path, now):
 
 
 def keep(engine, sa):
-    """The peer is authenticated: his first message stays remembered, in place of the last one."""
+    """The peer is authenticated: his first message stays remembered, in place of the last one; of
+    the exchanges under his cookie this is the one."""
+    for other in list(engine.sas):
+        if other.cky_i == sa.cky_i and not other.initiator and other.state != "ESTABLISHED":
+            engine.abandoned(other)
     engine.firsts = [
         first
         for first in engine.firsts
@@ -117,6 +133,40 @@ def keep(engine, sa):
     if sa.first not in engine.firsts:
         engine.firsts.append(sa.first)
     sa.first = None
+
+
+def vouches(sa, body, digest):
+    """Whether HASH_I is over another message 1 than the one that began the exchange; what we have
+    chosen must be what we would choose of that."""
+    from ike.mainmode import proof_hash
+
+    began = sa.sai_b
+    for first in sa.engine.firsts:
+        if first.peer is sa.peer:
+            sa.sai_b = bytes(_offer(first.content))
+            suite, lifetime, _ = policy.select(sa.peer, sa.sai_b)
+            if suite is sa.suite and equal(proof_hash(sa, True, body), digest):
+                sa.lifetime = lifetime
+                return True
+    sa.sai_b = began
+    return False
+
+
+def _offer(content):
+    """The SA payload's body of a message 1 without its cookie."""
+    found = _payloads(content)
+    if not found or found[0][0] != R.SA:
+        raise Drop("sa-not-first")
+    return found[0][1]
+
+
+def _takes_several(content):
+    """Whether the initiator of a message 1 goes on with several answers."""
+    return any(kind == R.VID and body == R.SEVERAL for kind, body, _ in _payloads(content))
+
+
+def _payloads(content):
+    return wire.payloads(memoryview(content)[20:], content[8])
 
 
 def _remember(engine, peer, content, tag, now):
@@ -165,16 +215,19 @@ def _make_room(engine, peer, path, lot):
 
 
 def _answer_error(engine, header, reason, size, path, now):
-    """Tell a configured peer why its message 1 was refused: at most one notify a second, and
-    never more bytes than came (RFC 2408 section 5)."""
+    """Tell a configured peer why its message 1 was refused: never more bytes than came (RFC 2408
+    section 5), and only where nothing was dropped for a second, nor an exchange has this cookie.
+    Whoever damages a peer's own message 1 would else have us tell him to give up, and some do.
+    """
     from ike import notifies
 
     number = notifies.ANSWERS.get(reason)
-    last = engine.last_notify
+    last = engine.last_drop
     if number is None or (last is not None and now - last < _NOTIFY_INTERVAL_MS):
+        return
+    if any(sa.cky_i == header.cky_i for sa in engine.sas):
         return
     chain = wire.chain([(R.N, informational.notify_body(number))])
     answer = wire.message(header.cky_i, header.cky_r, R.N, R.INFORMATIONAL, False, 0, chain)
     if len(answer) <= size:
-        engine.last_notify = now
         engine.send(path, answer)

@@ -277,7 +277,9 @@ def _authenticate(sa, parts, initiators):
         sa.peer.credentials.authenticate(sa, parts, initiators)
         return bytes(body)
     if not _hal.equal(proof_hash(sa, initiators, body), parts[R.HASH]):
-        raise Drop("bad-hash")
+        vouched = initiators and sa.engine.halfopen.vouches(sa, body, parts[R.HASH])
+        if not vouched:
+            raise Drop("bad-hash")
     if not policy.same_identity(body, sa.peer.remote_id):
         raise Refused(
             "wrong-identity",
@@ -314,6 +316,8 @@ def _send(sa, number, bodies, carries):
             for name in sa.peer.capable
             if sa.initiator or name in sa.capable
         ]
+        if sa.initiator:
+            bodies.append((R.VID, R.SEVERAL))
     # Message 4 tells where 3 did: it must not be longer.
     elif number < 5 and sa.both("natt") and (sa.initiator or sa.natt is not None):
         from ike import natt
@@ -359,7 +363,7 @@ def retransmit(sa, attempt):
     sa.engine.transmit(sa, sa.sent)
     sa.engine.event("retransmit", peer=sa.peer.name, number=number, attempt=attempt)
     if attempt > 1:
-        rivals.repeat_before(sa)
+        rivals.repeat_before(sa, attempt)
 
 
 def _established(sa, now):

@@ -31,6 +31,10 @@ VENDOR_IDS = {
     "fragmentation": b"\x40\x48\xb7\xd5\x6e\xbc\xe8\x85\x25\xe7\xde\x7f\x00\xd6\xc2\xd3",
 }
 
+# An initiator that goes on with several messages 2, until one is authenticated, says so by this
+# vendor ID: SHA-256 of "ikelet: message 1 may have several answers", 16 bytes. See ike/rivals.py.
+SEVERAL = b"\x80\x8b\xff\x7b\x28\x7e\x44\x9b\x14\x8f\x3f\x94\x62\xc0\x54\x3a"
+
 # Exchange types (RFC 2408 section 3.1).
 ID_PROT, INFORMATIONAL = 2, 5
 

@@ -26,6 +26,7 @@ MAX_RIVALS = const(40)  # in the agent
 MAX_ANSWERS = const(24)  # messages 2 in one exchange
 _PATIENCE_MS = const(200)  # how long message 6 may take before a rival's message 5 is made
 _TOO_MANY = const("too-many-rivals")
+_LATE = const(5)  # the retransmission from which message 1 is repeated whatever came since
 _INTERVAL_MS = const(100)  # from one rival's Diffie-Hellman to the next
 
 
@@ -143,8 +144,15 @@ def patient(line):
     schedule(line, line.engine.clock(), _PATIENCE_MS)
 
 
-def repeat_before(line):
-    """Send the messages before a line's last one again."""
-    for sa in others(line):
-        if sa.spare and sa.sent and sa.cky_r in (line.cky_r, wire.ZERO_COOKIE):
+def repeat_before(line, attempt):
+    """Send the messages before a line's last one again.
+
+    Message 1 only where there is no message 4 yet, or hardly any hope left: a responder that is
+    past it may take it for an error, and give up.
+    """
+    lines = others(line)
+    past = attempt < _LATE and any(sa.state == "MAIN_I3" for sa in lines + [line])
+    for sa in lines:
+        ours = sa.cky_r in (line.cky_r, wire.ZERO_COOKIE) and not (past and sa.state == "MAIN_I1")
+        if sa.spare and sa.sent and ours:
             line.engine.transmit(sa, sa.sent)

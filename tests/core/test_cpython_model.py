@@ -111,7 +111,7 @@ class Snapshots:
     """Engines as bytes: what never changes (modules, peers, clocks) stays outside."""
 
     def __init__(self, engine: Any) -> None:
-        constant = [engine._halfopen, engine.clock, *engine.peers, *engine.peers[0].suites]
+        constant = [engine.halfopen, engine.clock, *engine.peers, *engine.peers[0].suites]
         self._constant = {id(thing): (index, thing) for index, thing in enumerate(constant)}
 
     def take(self, engine: Any) -> bytes:

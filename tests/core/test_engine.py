@@ -6,15 +6,16 @@ import struct
 from ike import engine as engine_module
 from ike import exchange, halfopen, policy, wire
 from ike import registry as R
-from malformed import ARGUABLE, MALFORMED, TOLERATED, with_attribute
+from malformed import ARGUABLE, MALFORMED, SA, TOLERATED, of_parts, sa_body, with_attribute
 from pair import INITIATOR, PSK, RESPONDER, Pair, changed, make_engine, make_hal
 
 
 def first_message():
-    """A valid message 1, and the pair whose responder has not seen it."""
+    """A valid message 1, the SA alone, and the pair whose responder has not seen it."""
     pair = Pair()
     pair.i.initiate("gw", 0)
-    return pair, pair.collect("i")[0]
+    message = pair.collect("i")[0]
+    return pair, of_parts(message, [(SA, sa_body(message))])
 
 
 def test_malformed_first_messages():
@@ -118,7 +119,10 @@ def test_an_established_pair_and_its_events():
         messages = [event for event in pair.events[side] if event["event"] == "message"]
         assert [event["number"] for event in messages] == [1, 2, 3, 4, 5, 6]
         assert [event["bytes"] for event in messages] == [len(d) for _, d in pair.log]
-        assert messages[0]["payloads"] == ["SA"] and messages[5]["payloads"] == ["ID", "HASH"]
+        assert messages[0]["payloads"] == ["SA", "VID"] and messages[5]["payloads"] == [
+            "ID",
+            "HASH",
+        ]
     assert pair.last("i", "established")["cookies"] == pair.last("r", "established")["cookies"]
     assert pair.i.drops.by_reason == {} and pair.r.drops.by_reason == {}
 
@@ -290,10 +294,13 @@ def test_a_duplicate_never_starts_a_second_diffie_hellman():
 
 
 def test_the_same_cookie_with_another_offer():
-    pair, message = first_message()
+    pair = Pair()
+    pair.i.initiate("gw", 0)
+    pair.collect("i")
+    message = pair.pending.pop(0)[1]
     pair.give("r", message)
-    pair.give("r", changed(message, len(message) - 1, message[-1] ^ 1))
-    assert len(pair.r.sas) == 2  # either may be the peer's
+    pair.give("r", with_attribute(message[:-20], 12, 3600) + message[-20:])
+    assert len(pair.r.sas) == 2  # either may be the peer's, who takes several answers
     assert pair.r.drops.by_reason == {}
     assert pair.r.sas[0].cky_r != pair.r.sas[1].cky_r
     pair.pending = pair.pending[::-1]

@@ -1,11 +1,14 @@
 # micropython: heapsize=3m deadline=120
 """Floods of first messages: places, memory and work are bounded, and honest peers get in."""
 
+import struct
+
 from cheap import CheapHal
 from ike import halfopen, wire
 from ike import registry as R
 from ike.engine import Engine
 from ike.policy import Peer
+from malformed import SA, VID, changed, of_parts, sa_body, with_attribute
 from pair import INITIATOR, PSK, RESPONDER, SUITE, Clock, Pair, make_engine
 
 FLOOD = 600
@@ -143,6 +146,103 @@ def test_a_flood_is_not_told_message_by_message():
     pair.connect()
     numbers = [e["number"] for e in pair.events["r"] if e["event"] == "message"]
     assert numbers == [1, 2, 3, 4, 5, 6]
+
+
+def without_vendor_ids(message):
+    return of_parts(message, [(SA, sa_body(message))])
+
+
+def two_offers(spoofed_first, spoof):
+    """A pair whose initiator, as others do, takes one message 2 only; another message 1 in its
+    name beside its own. Whether both sides come up, with the suite that each has."""
+    both = {"proposals": [SUITE, "aes128-sha256-modp2048"]}
+    pair = Pair(dict(both, crypto=CheapHal(b"i")), dict(both, crypto=CheapHal(b"r")))
+    pair.i.initiate("gw", 0)
+    sa = pair.i.sas[0]
+    sa.sent = without_vendor_ids(sa.sent)
+    pair.collect("i")
+    pair.pending = []
+    spoofed = spoof(sa.sent)
+    for message in (spoofed, sa.sent) if spoofed_first else (sa.sent, spoofed):
+        pair.give("r", message)
+    answers = pair.collect("r")
+    assert len(answers) == 1 and pair.r.drops.by_reason == {"another-offer": 1}
+    pair.settle()
+    return pair
+
+
+def test_of_different_offers_under_one_cookie_one_is_answered():
+    """Whichever comes first; HASH says which of them was the peer's."""
+    for first in (False, True):
+        for spoof in (
+            lambda m: of_parts(m, [(SA, sa_body(m)), (VID, b"who knows")]),
+            lambda m: changed(m, 19, 2),
+            # The second transform says something else, that is not chosen.
+            lambda m: changed(m, len(m) - 1, m[-1] ^ 1),
+        ):
+            pair = two_offers(first, spoof)
+            assert pair.states() == ("ESTABLISHED", "ESTABLISHED"), first
+            assert pair.last("r", "established")["suite"] == SUITE
+
+
+def test_offers_that_are_both_answered_make_one_sa():
+    """An initiator that takes several answers goes on with each."""
+    pair = cheap_pair()
+    pair.i.initiate("gw", 0)
+    own = pair.collect("i")[0]
+    spoofed = of_parts(own, [(SA, sa_body(own)), (VID, R.SEVERAL), (VID, b"who knows")])
+    pair.give("r", spoofed)
+    pair.give("r", own)
+    answers = [bytes(datagram) for datagram in pair.collect("r")]
+    assert len({datagram[8:16] for datagram in answers}) == 2
+    pair.pending = [("r", datagram) for datagram in answers]
+    pair.settle()
+    for pair.clock.now in range(100, 2000, 100):
+        pair.settle()
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+    assert len(pair.i.sas) == len(pair.r.sas) == 1
+    assert pair.i.sas[0].ka == pair.r.sas[0].ka
+
+
+def test_a_weaker_offer_is_not_vouched_for():
+    """HASH over the peer's offer does not confirm what was chosen from somebody else's."""
+
+    def weaker(message):
+        body = bytearray(sa_body(message))
+        del body[16:52]  # the first transform
+        body[8 + 2 : 8 + 4] = struct.pack("!H", len(body) - 8)
+        body[8 + 7] = 1
+        return of_parts(message, [(SA, bytes(body))])
+
+    pair = two_offers(True, weaker)
+    assert pair.r.sas[0].suite.name == "aes128-sha256-modp2048"
+    assert pair.states() == ("MAIN_I3", "MAIN_R2")
+    assert pair.r.drops.by_reason["bad-hash"] >= 1
+
+
+def test_the_other_offer_is_answered_after_a_while():
+    pair = two_offers(True, lambda m: with_attribute(m, 12, 3600))
+    assert pair.states()[0] == "MAIN_I1"  # what it was answered is not what it offered
+    pair.clock.now = halfopen.ANOTHER_MS
+    pair.settle()
+    pair.settle()
+    assert pair.states()[0] == "ESTABLISHED"
+
+
+def test_no_notify_about_damage_to_the_peers_own_message():
+    """Some initiators believe it, and give up."""
+    for before in (False, True):
+        pair = cheap_pair()
+        pair.i.initiate("gw", 0)
+        message = pair.collect("i")[0]
+        if before:
+            pair.give("r", message)
+        else:
+            pair.give("r", b"noise")
+        pair.collect("r")
+        pair.give("r", with_attribute(message, 4, 2))
+        assert pair.r.drops.by_reason["no-proposal-chosen"] == 1
+        assert pair.collect("r") == []
 
 
 def test_every_peer_has_places_of_its_own():

@@ -10,7 +10,7 @@ from pathlib import Path
 Address = tuple[str, int]
 
 _CLONE_NEWNET = 0x40000000
-_ETH_IPV4 = 0x0800
+_ETH_IPV4, _ETH_ALL = 0x0800, 3
 _SO_RCVBUFFORCE, _SOL_PACKET, _PACKET_STATISTICS = 33, 263, 6
 _BUFFER = 64 << 20
 _ETHERNET, _IP, _UDP = 14, 20, 8
@@ -35,12 +35,12 @@ def inside(netns: str) -> Iterator[None]:
 
 class End:
     """One end of the cable, opened in the namespace where this is called: `send` puts a frame on
-    it, `frames` tells what has passed in either direction; what the socket lost is an error."""
+    it, `frames` tells what has come by it, or with `both` what has passed in either direction."""
 
-    def __init__(self, device: str = "eth0") -> None:
+    def __init__(self, device: str = "eth0", both: bool = False) -> None:
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        self.socket.bind((device, _ETH_IPV4))
+        self.socket.bind((device, _ETH_ALL if both else _ETH_IPV4))  # one kind only: what comes
         self.socket.setblocking(False)
         self.mac = self.socket.getsockname()[4]
 
@@ -54,7 +54,8 @@ class End:
                 frame, (_, _, kind, _, _) = self.socket.recvfrom(65535)
             except BlockingIOError:
                 return
-            yield kind == socket.PACKET_OUTGOING, frame
+            if frame[12:14] == b"\x08\x00":
+                yield kind == socket.PACKET_OUTGOING, frame
 
     def lost(self) -> int:
         """Frames that nobody read in time, since the last call."""

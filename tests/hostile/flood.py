@@ -96,9 +96,7 @@ class Flood:
         count.bytes_in += length(frame)
 
     def _look(self) -> None:
-        for left, frame in self.end.frames():
-            if left:  # the flood itself, and the honest peer
-                continue
+        for _, frame in self.end.frames():
             if destination(frame) == self._peer and frame[HEADERS : HEADERS + 5] != MARK:
                 continue
             self.count.answers += 1
