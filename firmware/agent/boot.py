@@ -117,7 +117,7 @@ def helpers(agent):
     if agent.interface:
         from agent.netwatch import Watch
 
-        found.append(Watch(agent, "netmask" in agent.config["network"]))
+        found += [agent.room, Watch(agent, "netmask" in agent.config["network"])]
     return found
 
 

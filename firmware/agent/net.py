@@ -10,10 +10,6 @@ import network
 from micropython import const
 
 _PINS = ("mdc", "mdio", "reset", "power", "ref_clk", "cs", "int")
-_HEAP = const(
-    72 * 1024
-)  # beside the first 56 KB or so: the agent, an exchange, and gaps between them
-_RADIO = const(24 * 1024)  # what drivers and lwIP need for datagrams in flight: 9 KB were seen
 _TRIES = const(150)
 _TRY_MS = const(100)
 
@@ -31,22 +27,6 @@ def switch_on(nic):
     interface = _lan(nic) if nic["kind"] == "lan" else network.WLAN(network.STA_IF)
     interface.active(True)
     return interface
-
-
-def share_memory():
-    """Let the heap grow at once by what the agent needs, while there is more than that.
-
-    By itself it doubles, or takes all that is left in one piece: then no room remains for what is
-    received, and the network falls silent. MicroPython gives a region of the heap back once no
-    more than its first 16 bytes are in use, hence what this returns, to be kept.
-    """
-    from esp32 import HEAP_DATA, idf_heap_info
-
-    free = max(region[2] for region in idf_heap_info(HEAP_DATA)) - _RADIO
-    kept = [None] * max(0, min(_HEAP, free) // 4)
-    kept.clear()
-    kept.extend([None] * 16)
-    return kept
 
 
 def connect(interface, nic, settings):

@@ -31,10 +31,10 @@ def main(path="", present=False):
     agent.open = present
     try:
         if board.get("nic"):
-            from agent import net
+            from agent import net, room
 
             agent.interface = net.switch_on(board["nic"])
-            agent.room = net.share_memory()
+            agent.room = room.Room()
         agent.start()
         agent.run()
     except Exception as error:
@@ -61,7 +61,7 @@ class Agent:
         self.config = None
         self.hal = None
         self.interface = None
-        self.room = None  # see net.share_memory
+        self.room = None  # on a board with an interface of its own
         self.heap = None  # as it was when the console was last asked, see methods
         self.link = None
         self.engine = None
@@ -113,7 +113,7 @@ class Agent:
                 "version": VERSION,
                 "device": device["name"],
                 "board": self.board.get("name"),
-                "heap_free": gc.mem_free(),
+                "heap_free": self.room.heap_free() if self.room else gc.mem_free(),
                 "selftest": self.proven,
                 "last_crash": self.last_crash,
             }

@@ -105,5 +105,9 @@ def heap(agent):
         from esp32 import HEAP_DATA, idf_heap_info
     except ImportError:
         return bytes_of
-    # [free, in one piece, the least ever free] of each region that the radio and lwIP share.
-    return dict(bytes_of, system=[list(region[1:]) for region in idf_heap_info(HEAP_DATA)])
+    # ESP-IDF's heap, which the network lives on. MicroPython's could grow into the largest piece
+    # of it, and counts that as free.
+    _, free, largest, least = zip(*idf_heap_info(HEAP_DATA))
+    bytes_of["free"] -= max(largest)
+    bytes_of["idf"] = {"free": sum(free), "largest": max(largest), "least": sum(least)}
+    return bytes_of
