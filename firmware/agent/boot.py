@@ -21,7 +21,9 @@ _RESIDENT = (
     "ike.informational",
     "ike.engine",
 )
-_THRESHOLD = 4096  # bytes allocated between two collections
+# Bytes allocated between two collections: at boot; then where a full heap would grow.
+_THRESHOLD = 4096
+_THRESHOLD_GROWING = 16384
 _NOTHING_THERE = ("not-provisioned", "provisioning-lost")
 _WILDCARDS = ("0.0.0.0", "::")
 
@@ -83,7 +85,7 @@ def boot(agent, path):
     if agent.credentials and not agent.credentials.is_pair(agent.hal):
         raise Fatal("bad-configuration", "certificate.key: not the key of the certificate")
     hal.unload()
-    gc.threshold(-1)
+    gc.threshold(_THRESHOLD_GROWING if agent.room else -1)
     strict = agent.config["device"]["strict"]
     natt_port = network["natt_port"]
     agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict, natt_port)

@@ -1,6 +1,7 @@
 """The agent behind a serial port: its console, its status, its reset, its configuration."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ from ikelet.links import Link, LinkError
 
 Event = dict[str, Any]
 
+VARIABLE = "IKELET_SLOWNESS"
 DEADLINE = 30.0  # seconds for a board to boot and its agent to answer
 _ASK_AGAIN = 3.0
 _PIECE = (
@@ -22,6 +24,19 @@ _PIECE = (
 
 class DeviceError(IkeletError):
     """The board on the port does not do what it should."""
+
+
+def patience(seconds: float) -> float:
+    """How long to wait for what takes a board `seconds` at most: more by the factor that
+    IKELET_SLOWNESS names, where the line is slow or the board an emulated one; MisuseError."""
+    named = os.environ.get(VARIABLE, "1")
+    try:
+        factor = float(named)
+    except ValueError:
+        factor = 0.0
+    if not 1.0 <= factor <= 1000.0:
+        raise MisuseError(f"{VARIABLE} is {named!r}; it is a factor, 1 to 1000")
+    return seconds * factor
 
 
 class Caller(Protocol):
@@ -41,16 +56,16 @@ class Device:
         self,
         url: str,
         *,
-        deadline: float = DEADLINE,
+        deadline: float | None = None,
         reopen: Callable[[], Link] | None = None,
         patient: bool = False,
         at_prompt: bool = False,
     ) -> None:
-        """deadline: seconds until the agent must answer; patient: the port may come and go
-        until then; at_prompt: start the agent of a board that its boot button kept at the prompt,
-        it is then open. PortError, LinkError, DeviceError."""
+        """deadline: seconds until the agent must answer, by default DEADLINE with patience;
+        patient: the port may come and go until then; at_prompt: start the agent of a board that
+        its boot button kept at the prompt, it is then open. PortError, LinkError, DeviceError."""
         self.url = url
-        self._deadline = deadline
+        self._deadline = deadline = patience(DEADLINE) if deadline is None else deadline
         self._patient = patient
         self._at_prompt = at_prompt
         self._reopen = reopen or (lambda: links.open_link(url))
@@ -184,9 +199,9 @@ def send(device: Caller, value: Mapping[str, Any], method: str) -> None:
         try:
             for offset in range(0, len(text), _PIECE):
                 piece = text[offset : offset + _PIECE]
-                device.call("config.put", {"offset": offset, "data": piece}, _ASK_AGAIN)
+                device.call("config.put", {"offset": offset, "data": piece}, patience(_ASK_AGAIN))
             break
         except (ConsoleTimeoutError, ConsoleError):
             if attempt == 3:
                 raise
-    device.call(method, timeout=DEADLINE)
+    device.call(method, timeout=patience(DEADLINE))

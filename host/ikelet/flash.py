@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ikelet import build, image, ports, prompt, resources
 from ikelet.boards import Board
-from ikelet.device import DEADLINE, Device
+from ikelet.device import DEADLINE, Device, patience
 from ikelet.errors import IkeletError, MisuseError
 from ikelet.esptool import Esptool
 from ikelet.image import Image
@@ -81,9 +81,9 @@ def _agent(
     """(MicroPython's version, files written)."""
     if tool.by_hand:
         progress.say("now reset the board, out of download mode")
-    patience = _PATIENCE if fresh or tool.by_hand else DEADLINE
+    seconds = patience(_PATIENCE if fresh or tool.by_hand else DEADLINE)
     progress.say("looking for the agent on the board")
-    with prompt.prompt(tool.board, tool.url, patience) as repl:
+    with prompt.prompt(tool.board, tool.url, seconds) as repl:
         version = prompt.check_micropython(repl, _abi(files))
         count = prompt.install(
             repl, files, lambda _, now, total: progress.percent(100 * now / total)

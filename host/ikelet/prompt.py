@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from ikelet import links
 from ikelet.boards import Board
-from ikelet.device import DEADLINE, DeviceError
+from ikelet.device import DEADLINE, DeviceError, patience
 from ikelet.emulators.rawrepl import Progress, RawRepl, ReplError
 from ikelet.links import Link, LinkError, SerialLink
 
@@ -20,11 +20,12 @@ _PROBE = b'{"jsonrpc":"2.0","id":0,"method":"status"}\r\n'  # a prompt echoes it
 _PIECE = 192
 _PAUSE = 0.02
 _LINE = 120
+_PACKAGES = ("agent", "hal", "ike", "pki")
 # The agent that was stopped leaves its modules: what they hold is needed for the files' hashes.
-_FREE = """\
+_FREE = f"""\
 import gc, sys
 for name in list(sys.modules):
-    if name.split(".")[0] in ("agent", "hal", "ike"):
+    if name.split(".")[0] in {_PACKAGES}:
         del sys.modules[name]
 globals().pop("run", None) # main.py's
 gc.collect()
@@ -34,7 +35,7 @@ _TAKEN = 5.0
 _SILENT = 8.0  # seconds: a file system is formatted by then
 _ANSWER = 90.0  # seconds: to hash every file on the board
 _MAIN = "/main.py"
-_OURS = ("/agent/", "/hal/", "/ike/")
+_OURS = tuple(f"/{name}/" for name in _PACKAGES)
 
 
 class PromptError(DeviceError):
@@ -62,12 +63,12 @@ class Paced:
 
 
 @contextlib.contextmanager
-def prompt(board: Board, url: str, patience: float = DEADLINE) -> Iterator[RawRepl]:
+def prompt(board: Board, url: str, seconds: float = DEADLINE) -> Iterator[RawRepl]:
     """The board's raw prompt; at the end its agent resets it.
 
-    patience: seconds, in which the port may come and go. PromptError says how to help by hand.
+    seconds: in which the port may come and go. PromptError says how to help by hand.
     """
-    link, repl = _attained(board, url, time.monotonic() + patience)
+    link, repl = _attained(board, url, time.monotonic() + seconds)
     try:
         yield repl
         link.write(f"from agent import port_{board.port} as port\nport.reset()\n\x04".encode())
@@ -80,7 +81,7 @@ def _await_taken(link: Link) -> None:
     """The raw prompt's "OK": else it would come before the next one's first line, or the code be
     lost on its way as the link closes."""
     received = b""
-    end = time.monotonic() + _TAKEN
+    end = time.monotonic() + patience(_TAKEN)
     with contextlib.suppress(LinkError):  # USB of the chip's own goes away with the reset
         while b"OK" not in received and time.monotonic() < end:
             received += link.read(0.2)
@@ -135,7 +136,7 @@ def _await_boot(link: Link, end: float) -> None:
             raise PromptError(
                 f"no prompt of MicroPython at {link.url}; it says {received[-80:]!r}"
             )
-        if now - heard > _SILENT:
+        if now - heard > patience(_SILENT):
             return
         if now - probed > _PROBE_AGAIN:
             link.write(_PROBE)
@@ -152,11 +153,11 @@ def _entered(link: Link) -> RawRepl | None:
         link.write(b"\r\x03")  # alone: an agent that stops for it drops what follows
         _drain(link)
         try:
-            RawRepl(link, timeout).__enter__()
+            RawRepl(link, patience(timeout)).__enter__()
         except ReplError:
             continue
         _drain(link)  # the answer to an attempt that was given up
-        repl = RawRepl(link, _ANSWER)
+        repl = RawRepl(link, patience(_ANSWER))
         repl.run(_FREE)
         return repl
     return None
@@ -178,7 +179,7 @@ def _entered_by_strap(link: Paced, board: Board) -> RawRepl | None:
         return None
     port.boot_strapped()
     try:
-        _await_boot(link, time.monotonic() + DEADLINE)
+        _await_boot(link, time.monotonic() + patience(DEADLINE))
     finally:
         port.lines(dtr=False, rts=False)
     return _entered(link)

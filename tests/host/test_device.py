@@ -17,6 +17,7 @@ from ikelet import boards, demo, device, ports, prompt, rehearsal, shell
 from ikelet import config as host_config
 from ikelet.agent import Agent
 from ikelet.device import Device, DeviceError
+from ikelet.errors import MisuseError
 from ikelet.links import LinkError
 from ikelet.ports import PortBusyError, PortError
 from ikelet_hil.capabilities import require
@@ -110,6 +111,28 @@ def test_no_agent(
         thread.join(timeout=5)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_patience_with_slow_boards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(device.VARIABLE, raising=False)
+    assert device.patience(30) == 30
+    monkeypatch.setenv(device.VARIABLE, "2.5")
+    assert device.patience(30) == 75
+    for wrong in ("", "slow", "0.5", "nan", "1e9"):
+        monkeypatch.setenv(device.VARIABLE, wrong)
+        with pytest.raises(MisuseError, match=r"IKELET_SLOWNESS is '.*'; it is a factor, 1 to"):
+            device.patience(30)
+
+
+def test_a_device_is_waited_for_with_patience(
+    terminal: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "DEADLINE", 0.1)
+    monkeypatch.setenv(device.VARIABLE, "10")
+    start = time.monotonic()
+    with pytest.raises(DeviceError, match="no agent answers"):
+        Device(terminal[1])
+    assert time.monotonic() - start >= 1.0
 
 
 def test_port_that_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:

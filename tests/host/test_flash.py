@@ -139,13 +139,15 @@ def test_only_the_files_that_differ(bench: Bench) -> None:
     bench.flashed_before()
     with prompt.prompt(bench.board, bench.running.url) as repl:
         repl.run("f = open('/agent/clock.mpy', 'wb'); f.write(b'old'); f.close()\n")
-        repl.run("f = open('/agent/gone.mpy', 'wb'); f.write(b'old'); f.close()\n")
+        for package in prompt._PACKAGES:
+            repl.run(f"f = open('/{package}/gone.mpy', 'wb'); f.write(b'old'); f.close()\n")
         repl.run("f = open('/kept.txt', 'wb'); f.write(b'mine'); f.close()\n")
     done = bench.flash()
     assert done.files == 2, "the one that differs, and main.py, which comes last"
     with prompt.prompt(bench.board, bench.running.url) as repl:
         there = repl.files()
-    assert "/agent/gone.mpy" not in there
+    assert [path for path in there if "gone" in path] == []
+    assert {path.split("/")[1] for path in there if path.count("/") > 1} == set(prompt._PACKAGES)
     assert "/kept.txt" in there
 
 

@@ -23,13 +23,14 @@ from ikelet.image import Image
 from ikelet.links import Link, LinkError, open_link
 
 _PROMPT = b">>> "
+_DOWNLOAD = b"(UART_BOOT(UART0))\r\n"  # what the ROM says then
 _CONFIG = "config.json"
 _MAIN = "main.py"
 
-# QEMU's user network, and the open access point of the emulated radio.
+# QEMU's user network, in which the host's loopback is HOST, and the emulated radio's open network.
 _BOARD_ADDRESS = "10.0.2.15"
-_HOST_ADDRESS = "10.0.2.2"
-_SSID = "PICSimLabWifi"
+HOST = "10.0.2.2"
+SSID = "PICSimLabWifi"
 
 _LINE = 120  # bytes of a file per line: the port keeps 260 characters that nobody has read yet
 _BOOT_DEADLINE = 120.0  # seconds; 4 on an idle host
@@ -111,6 +112,7 @@ class Esp32Board:
         self.image: Image = esp32_machine.find_image(board)
         self._arguments = arguments
         self._flash = os.memfd_create("ikelet-esp32")
+        self._port = 0
         self._qemu: Qemu | None = None
         self.set_flash(esp32_flash.factory(board, self.image))
 
@@ -126,8 +128,9 @@ class Esp32Board:
 
     @property
     def url(self) -> str:
-        """Where the serial line is; one link at a time."""
-        return f"socket://127.0.0.1:{self._running().port}"
+        """Where the serial line is, however often the board is switched; one link at a time."""
+        self._running()
+        return f"socket://127.0.0.1:{self._port}"
 
     @property
     def pid(self) -> int:
@@ -137,22 +140,28 @@ class Esp32Board:
         self,
         *,
         main: bool = False,
+        download: bool = False,
         forwarded: tuple[str, int] | None = None,
         timeout: float = _BOOT_DEADLINE,
     ) -> None:
         """Switches the board on.
 
-        main: it boots as soon as somebody opens `url`. Otherwise this returns at the prompt, for
-        which flash must hold no main.py. forwarded: (address, port) of the host whose datagrams
-        the board gets at the same port.
-        Raises QemuError when QEMU ends, ReplError when there is no prompt within timeout seconds.
+        main: it boots as soon as somebody opens `url`. download: this returns when its ROM waits
+        for esptool, as with the boot button held. Otherwise this returns at the prompt, for which
+        flash must hold no main.py. forwarded: (address, port) of the host whose datagrams the
+        board gets at the same port.
+        Raises QemuError when QEMU ends, ReplError where it is not there within timeout seconds.
         """
-        self._qemu = Qemu(self._command(forwarded), [self._flash])
+        command = self._command(forwarded)
+        if download:
+            command += self.board.tables["emulator"]["download"]
+        self._qemu = Qemu(command, [self._flash], self._port)
+        self._port = self._qemu.port
         if main:
             return
         try:
             with self._link() as link:
-                self._await_prompt(link, timeout)
+                self._await(_DOWNLOAD if download else _PROMPT, link, timeout)
         except LinkError as error:
             said = self._qemu.said()
             self.power_off()
@@ -215,13 +224,13 @@ class Esp32Board:
             raise QemuError(f"{self.board.name}: the board is switched off")
         return self._qemu
 
-    def _await_prompt(self, link: Link, timeout: float) -> None:
+    def _await(self, mark: bytes, link: Link, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         received = b""
-        while not received.endswith(_PROMPT):
+        while not received.endswith(mark):
             if time.monotonic() > deadline:
                 last = received[-200:]
-                raise ReplError(f"{self.board.name}: no prompt within {timeout:g} s: {last!r}")
+                raise ReplError(f"{self.board.name}: no {mark!r} within {timeout:g} s: {last!r}")
             received += link.read(0.1)
 
     @contextmanager
@@ -258,10 +267,10 @@ def _translate(settings: dict[str, Any]) -> None:
     """Puts a configuration that is right on the host into the board's terms."""
     network = settings["network"]
     host = network["bind"]
-    network.update(bind=_BOARD_ADDRESS, ssid=_SSID)
+    network.update(bind=_BOARD_ADDRESS, ssid=SSID)
     for peer in settings["peer"].values():
         if peer["address"] == host:
-            peer["address"] = _HOST_ADDRESS
+            peer["address"] = HOST
 
 
 def _loaded(running: Esp32Board, files: dict[str, bytes], progress: Progress | None) -> bytes:

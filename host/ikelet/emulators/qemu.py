@@ -25,10 +25,13 @@ class Qemu:
     One client at a time; what the machine prints while there is none is lost, as on a cable.
     """
 
-    def __init__(self, command: Sequence[str], descriptors: Sequence[int] = ()) -> None:
-        """command: the program and its machine; descriptors: open files that it names."""
+    def __init__(
+        self, command: Sequence[str], descriptors: Sequence[int] = (), port: int = 0
+    ) -> None:
+        """command: the program and its machine; descriptors: open files that it names; port: that
+        of the serial line, 0 for any."""
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 -- stop() closes it
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_server(("127.0.0.1", port)) as listener:
             self.port: int = listener.getsockname()[1]
             self._monitor, theirs = socket.socketpair()
             with theirs:
