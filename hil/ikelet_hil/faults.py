@@ -338,7 +338,9 @@ CONTENT = [
         lambda sent: sent[:17] + b"\x20\x22" + sent[19:],
     ),
     tolerated("unknown notify", IN_CLEAR, c.payloads(c.plus(c.N, _notify(_UNKNOWN)))),
-    sealed("unknown notify, encrypted", "", c.plus(c.N, _notify(_UNKNOWN)), honest=False),
+    sealed(
+        "unknown notify, encrypted", "doubtful-end", c.plus(c.N, _notify(_UNKNOWN)), honest=False
+    ),
     tolerated("unknown vendor ID", IN_CLEAR, c.payloads(c.plus(c.VID, b"whoever"))),
 ]
 

@@ -25,7 +25,7 @@ def test_nothing(bench, number):
 HIL = Path(__file__).parents[2] / "hil"
 PSK = [str(HIL / "test_psk.py")]
 # Lost messages: the boards wait for each other's timers, and leave the processor to others.
-WAITING = [str(HIL / "test_faults.py"), "-k", "lost or withheld or corrupted"]
+WAITING = [str(HIL / "test_faults.py"), "-k", "lost or withheld or corrupted", "--count", "2"]
 
 
 @dataclass
