@@ -1,5 +1,6 @@
 """Main Mode with certificates against strongSwan: keys, groups, chains, identities, refusals."""
 
+import time
 from typing import Any
 
 import pytest
@@ -178,6 +179,21 @@ def test_unknown_ca(bench: Bench, role: str) -> None:
     outcome, _ = bench.negotiate(5)
     assert not outcome.established
     assert "unknown-ca" in bench.drops()
+
+
+@pytest.mark.parametrize(("days", "told"), [(40, False), (12, True), (-1, True)])
+def test_expiry_is_told_ahead(bench: Bench, days: int, told: bool) -> None:
+    """An event at boot, and then once a day; status has it too. It is the peer's to refuse."""
+    ours = lab.holder("ecdsa256", AGENT, days=days)
+    start(bench, "initiator", ours, lab.holder("ecdsa256", GATEWAY))
+    about = bench.agent.status()["certificate"]
+    until = ours.identity.certificate.not_valid_after_utc.timestamp()
+    assert about["expires"] == until
+    assert abs(about["now"] - time.time()) < 300
+    bench.agent.catch_up()
+    events = [one for one in bench.events if one["event"] == "certificate-expires"]
+    assert [one["days"] for one in events] == [max(0, days - 1)] * told
+    assert [one["expires"] for one in events] == [until] * told
 
 
 def test_clock_unset(bench: Bench) -> None:

@@ -30,6 +30,11 @@ def _room(board: Board) -> None:
 @pytest.fixture
 def enrolled(bench: Bench) -> Bench:
     """An agent that runs with a certificate, and with a key that came with it."""
+    start(bench, development=True)
+    return bench
+
+
+def start(bench: Bench, development: bool) -> None:
     bench.start(
         "builtin",
         "initiator",
@@ -40,9 +45,9 @@ def enrolled(bench: Bench) -> Bench:
             "remote_id": AGENT,
         },
         "aes128-sha256-curve25519",
+        device={"development": development},
         certificate=lab.holder("ecdsa256", AGENT).for_agent(),
     )
-    return bench
 
 
 def request(bench: Bench, kind: str = "ecdsa256") -> x509.CertificateSigningRequest:
@@ -73,6 +78,15 @@ def test_request(enrolled: Bench, kind: str, tmp_path: Path) -> None:
     command = ["openssl", "req", "-in", path, "-noout", "-verify"]
     told = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "verify OK" in told.stderr + told.stdout
+
+
+def test_not_by_just_anybody(bench: Bench) -> None:
+    """In production it takes the password, as for anything that changes who the board is."""
+    start(bench, development=False)
+    with pytest.raises(EnrollError, match="the board is in production"):
+        request(bench)
+    with pytest.raises(EnrollError, match="the board is in production"):
+        enroll.install(bench.agent.console, [lab.holder("ecdsa256", AGENT).identity.certificate])
 
 
 @pytest.mark.requires("power")

@@ -38,7 +38,7 @@ class Credentials:
     hal.rsa_sign and hal.ecdsa_sign take them. `chain`: DER of our certificate and those between it
     and a CA; `anchors`: DER of the CAs that we believe, `crls` DER of their lists. `now()`: Unix
     seconds, or None while nobody has set the clock. `crl_required`: refuse a certificate whose CA
-    has given no list.
+    has given no list. `expires`: when the first certificate of the chain does, Unix seconds.
     """
 
     payloads = PAYLOADS
@@ -55,7 +55,7 @@ class Credentials:
         self.method, self._hash = _method(self.kind)
         own = [Certificate(der) for der in chain]
         self.subject = bytes(own[0].subject)
-        self.expires = own[0].not_after
+        self.expires = min([one.not_after for one in own])
         self._issuers = [bytes(one.issuer) for one in own]
         self._names = [bytes(Certificate(der).subject) for der in anchors]
 
