@@ -203,21 +203,36 @@ def make_peers(agent):
     signed = any(given["auth"] == "cert" for given in config["peer"].values())
     if not signed:
         config.pop("certificate", None)
-        return [
-            make_peer(name, given, config, agent.board) for name, given in config["peer"].items()
-        ]
+        return share(
+            [make_peer(name, given, config, agent.board) for name, given in config["peer"].items()]
+        )
     from agent import certificate
 
     try:
         made = agent.credentials = certificate.load(agent)
-        return [
-            make_peer(name, given, config, agent.board, lambda v: certificate.complete(v, made))
-            for name, given in config["peer"].items()
-        ]
+        return share(
+            [
+                make_peer(
+                    name, given, config, agent.board, lambda v: certificate.complete(v, made)
+                )
+                for name, given in config["peer"].items()
+            ]
+        )
     except certificate.CertificateError as error:
         raise Fatal("bad-configuration", str(error))
     finally:
         unload("agent.certificate", *[name for name in sys.modules if name.startswith("pki.")])
+
+
+def share(peers):
+    """Peers with the same proposals have them once."""
+    for index, peer in enumerate(peers):
+        names = [suite.name for suite in peer.suites]
+        for other in peers[:index]:
+            if other.method == peer.method and [suite.name for suite in other.suites] == names:
+                peer.suites = other.suites
+                break
+    return peers
 
 
 def make_peer(name, given, config, board, complete=None):

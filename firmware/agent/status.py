@@ -2,13 +2,44 @@
 stands for one. Loaded for each call alone.
 """
 
+import json
+
+from micropython import const
+
 from agent import VERSION
+from agent.console import Refused
 from agent.methods import unload
+
+_ROOM = const(
+    700
+)  # bytes of peers in an answer: a line has 4096, and a small heap no more to spare
 
 
 def config_get(agent, params):
-    """The configuration as the agent works with it."""
-    return agent.config
+    """The configuration as the agent works with it; {"from": n} only the peers from there on."""
+    given = agent.config["peer"]
+    answer = {} if "from" in params else dict(agent.config)
+    page = _page(agent, answer, lambda peer: (peer.name, given[peer.name]), params)
+    answer["peer"] = dict(page)
+    return answer
+
+
+def _page(agent, answer, make, params):
+    """What `make(peer)` gives for as many peers as a line of the console has room for, from
+    params["from"] on; where others follow, `answer` gets the number of the first as "more"."""
+    start = params.get("from", 0)
+    if type(start) is not int:
+        raise Refused("from is not a number")
+    found = []
+    room = _ROOM
+    for peer in agent.engine.peers[start:]:
+        entry = make(peer)
+        room -= len(json.dumps(entry))
+        if found and room < 0:
+            answer["more"] = start + len(found)
+            break
+        found.append(entry)
+    return found
 
 
 def events(agent, params):
@@ -18,7 +49,11 @@ def events(agent, params):
 
 
 def status(agent, params):
-    """Everything about the device but its secrets."""
+    """Everything about the device but its secrets; {"from": n} only the peers from there on."""
+    answer = {}
+    if "from" in params and agent.engine:
+        answer["peers"] = _page(agent, answer, lambda peer: _peer(agent, peer), params)
+        return answer
     answer = {
         "version": VERSION,
         "board": agent.board.get("name"),
@@ -42,7 +77,7 @@ def status(agent, params):
             "now": agent.wall.now(),
             "key": agent.credentials.kind,
         }
-    answer["peers"] = [_peer(agent, peer) for peer in agent.engine.peers]
+    answer["peers"] = _page(agent, answer, lambda peer: _peer(agent, peer), params)
     return answer
 
 

@@ -116,12 +116,25 @@ class Console:
         return self._splitter.overlong
 
     def call(self, method: str, params: Params | None = None, timeout: float = 10.0) -> Any:
-        """The result of a method; ConsoleError, ConsoleTimeoutError, LinkError."""
+        """The result of a method; ConsoleError, ConsoleTimeoutError, LinkError.
+
+        Where not all of it fits into a line it has "more", and the rest is asked for from there.
+        """
+        result = self._ask(method, params or {}, timeout)
+        while isinstance(result, dict) and (more := result.pop("more", None)) is not None:
+            for key, value in self._ask(method, {**(params or {}), "from": more}, timeout).items():
+                if isinstance(value, list):
+                    result[key] = result[key] + value
+                else:
+                    result[key] = result[key] | value if isinstance(value, dict) else value
+        return result
+
+    def _ask(self, method: str, params: Params, timeout: float) -> Any:
         number = next(self._ids)
         answer: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._answers[number] = answer
         try:
-            self._send({"id": number, "method": method, "params": params or {}})
+            self._send({"id": number, "method": method, "params": params})
             reply = answer.get(timeout=timeout)
         except queue.Empty:
             raise ConsoleTimeoutError(

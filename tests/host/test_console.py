@@ -63,6 +63,31 @@ class Echo:
     def close(self) -> None: ...
 
 
+class Pages(Echo):
+    """A board that answers in pages of two."""
+
+    def write(self, data: bytes) -> None:
+        asked = json.loads(data)
+        start = asked["params"].get("from", 0)
+        numbers = [n for n in range(7) if start <= n < start + 2]
+        result = {"list": numbers, "table": {str(n): n for n in numbers}, "of": asked["method"]}
+        if start + 2 < 7:
+            result["more"] = start + 2
+        self._to_read.put(
+            json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}).encode() + b"\n"
+        )
+
+
+def test_what_does_not_fit_into_a_line_is_asked_for_again() -> None:
+    with Console(Pages()) as console:
+        answer = console.call("status", {"a": 1})
+    assert answer == {
+        "list": list(range(7)),
+        "table": {str(n): n for n in range(7)},
+        "of": "status",
+    }
+
+
 def test_every_line_is_told_in_order() -> None:
     told: list[tuple[str, bytes]] = []
     with Console(Echo(), on_line=lambda *line: told.append(line)) as console:
