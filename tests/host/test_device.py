@@ -250,7 +250,14 @@ def test_nothing_posix_on_the_path() -> None:
 import subprocess, sys, tempfile, socket, click, serial, serial.tools.list_ports, urllib.request
 for name in ("fcntl", "termios", "pty", "tty", "resource", "pwd", "grp", "readline", "posix"):
     sys.modules[name] = None
-from ikelet import boards, cli, flash, prompt, provision, serialboard, shell
+import ast, importlib
+from ikelet import boards, cli, cli_device, cli_enroll, prompt, serialboard
+for command in (cli_device, cli_enroll):
+    for node in ast.walk(ast.parse(open(command.__file__, encoding="utf-8").read())):
+        if isinstance(node, ast.ImportFrom) and node.module == "ikelet":
+            for alias in node.names:
+                importlib.import_module(f"ikelet.{alias.name}")
+assert {"ikelet.flash", "ikelet.provision", "ikelet.shell"} <= sys.modules.keys()
 names = [b.name for b in boards.load_all().values() if b.kind == "serial" and boards.runner(b)]
 print(len(names), "ikelet.unixboard" in sys.modules, "ikelet.emulators.qemu" in sys.modules)
 """

@@ -15,6 +15,7 @@ from ikelet.errors import IkeletError
 from ikelet.links import Link, LinkError
 
 _CTRL_A, _CTRL_B, _CTRL_C, _CTRL_D = b"\x01", b"\x02", b"\x03", b"\x04"
+_CTRL_E = b"\x05"
 _PROMPT = b">>> "
 _RAW_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 
@@ -172,9 +173,24 @@ class RawRepl:
         del self._received[:1]
 
     def _send(self, code: str) -> None:
-        self._link.write(code.encode() + _CTRL_D)
-        if self._until(b"OK", self._timeout) != b"":
+        """Send code by the raw-paste mode, in which the board says how much it can take: what a
+        busy one gets beyond that is lost."""
+        self._link.write(_CTRL_E + b"A" + _CTRL_A)
+        if self._take(2) != b"R\x01":
             raise ReplError("the board is not at its raw prompt")
+        window = int.from_bytes(self._take(2), "little")
+        data, room = code.encode(), window
+        while data:
+            if not room or self._received:
+                if self._take(1) == _CTRL_D:  # it has given up; _finish() tells why
+                    self._link.write(_CTRL_D)
+                    return
+                room += window
+                continue
+            self._link.write(data[:room])
+            data, room = data[room:], room - len(data[:room])
+        self._link.write(_CTRL_D)
+        self._until(_CTRL_D, self._timeout)
 
     def _finish(self, timeout: float | None) -> str:
         printed = self._until(_CTRL_D, timeout or self._timeout)
@@ -183,6 +199,17 @@ class RawRepl:
         if error:
             raise BoardError(error.decode(errors="replace"))
         return printed.decode(errors="replace")
+
+    def _take(self, size: int) -> bytes:
+        deadline = time.monotonic() + self._timeout
+        while len(self._received) < size:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ReplError(f"no answer from the board within {self._timeout:g} s")
+            self._received += self._link.read(left)
+        taken = bytes(self._received[:size])
+        del self._received[:size]
+        return taken
 
     def _until(self, mark: bytes, timeout: float) -> bytes:
         """Reads up to and including `mark`; returns what came before it."""
