@@ -4,8 +4,12 @@ import micropython
 
 # First of all: Ctrl-C must not end a boot at the prompt, where every key can be read. The agent
 # lets it interrupt again where that may be.
-if hasattr(micropython, "kbd_intr"):
+try:
     micropython.kbd_intr(-1)
+    for _ in range(2):
+        pass  # one that came before is raised here
+except (KeyboardInterrupt, AttributeError):
+    pass  # none comes any more; or the port has no interrupt
 
 
 def _held():

@@ -7,6 +7,7 @@ class Said:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.warnings: list[str] = []
+        self.percents: list[float] = []
 
     def say(self, text: str) -> None:
         self.lines.append(text)
@@ -14,6 +15,7 @@ class Said:
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 
-    def percent(self, value: float) -> None: ...
+    def percent(self, value: float) -> None:
+        self.percents.append(value)
 
     def done(self) -> None: ...

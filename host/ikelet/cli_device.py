@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,13 @@ _config_argument = click.argument("config", type=click.Path(path_type=Path), req
 _weak_option = click.option(
     "--allow-weak-psk", is_flag=True, help="For a lab: accept a key that can be guessed."
 )
+
+
+def _agent_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Which agent a command talks to: one at a port, or that of CONFIG on an emulated board."""
+    for option in (_weak_option, _config_argument, _emulated_option, reach_option):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -97,10 +104,7 @@ def provision(
 
 
 @click.command()
-@reach_option
-@_emulated_option
-@_config_argument
-@_weak_option
+@_agent_options
 @click.option("--events", is_flag=True, help="What happened last, instead.")
 @click.option(
     "--watch",
@@ -141,10 +145,7 @@ def status(
 
 
 @click.command()
-@reach_option
-@_emulated_option
-@_config_argument
-@_weak_option
+@_agent_options
 def selftest(
     url: str | None, board_name: str | None, config: Path | None, allow_weak_psk: bool
 ) -> int:
@@ -162,10 +163,7 @@ def selftest(
 
 
 @click.command()
-@reach_option
-@_emulated_option
-@_config_argument
-@_weak_option
+@_agent_options
 def console(
     url: str | None, board_name: str | None, config: Path | None, allow_weak_psk: bool
 ) -> int:

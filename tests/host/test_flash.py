@@ -19,6 +19,7 @@ from ikelet.emulators.rv32 import Rv32Board
 from ikelet.errors import IkeletError
 from ikelet.flash import Flashed
 from ikelet_hil.capabilities import require
+from said import Said
 
 FAKE = Path(__file__).parent / "fake_esptool.py"
 CHIP = Chip("virt", "a made-up chip", 77, 0x1000, 32)
@@ -26,27 +27,6 @@ BOOTLOADER = b"\xe9\x03\x02\x20" + bytes(8) + b"\x4d\x00"
 TABLE = b"\xaa\x50\x00\x00" + (0x10000).to_bytes(4, "little") + (0x10000).to_bytes(4, "little")
 
 pytestmark = pytest.mark.xdist_group("flash")
-
-
-class Said:
-    """A Progress that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.warnings: list[str] = []
-        self.percents: list[float] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    def percent(self, value: float) -> None:
-        self.percents.append(value)
-
-    def done(self) -> None:
-        pass
 
 
 # (the fake chip's content, the board's files) after a first flash().
