@@ -27,10 +27,14 @@ from ikelet_hil.station import Station
 from ikelet_hil.targets import Emulated, Target, Terms
 
 if TYPE_CHECKING:
+    from ikelet.agent import Agent
+    from ikelet.peers import Peer
     from ikelet_hil.bench import Bench
     from ikelet_hil.evidence import Evidence
+    from ikelet_hil.passage import Passage
     from ikelet_hil.phases import Phases
     from ikelet_hil.standing import StandingAgents
+    from ikelet_hil.wire import Wire
 
 pytest_plugins = ["ikelet_hil.reporting"]
 
@@ -38,6 +42,7 @@ _MARKERS = (
     "requires(*capabilities): what the board must have: "
     + ", ".join(capabilities.BOARD)
     + "; accelerator:BITS",
+    "negotiation(kind, role, **settings): of the fixtures agent, peer, wire: see Bench.start",
 )
 
 
@@ -256,6 +261,43 @@ def bench(station: Station, standing: StandingAgents, evidence: Evidence) -> Ite
     board, start = station.held.board, station.start
     with Bench(board, standing=standing, start=start, evidence=evidence) as bench:
         yield bench
+
+
+@pytest.fixture
+def negotiation(bench: Bench, request: pytest.FixtureRequest) -> Bench:
+    """A bench whose agent and gateway are ready to begin, as the marker `negotiation` says;
+    without one the agent is the initiator, and the gateway the built-in one."""
+    mark = request.node.get_closest_marker("negotiation")
+    kind, role = mark.args if mark else ("builtin", "initiator")
+    if kind == "strongswan":
+        for capability in ("strongswan", "netns"):
+            capabilities.require(capability)
+    bench.start(kind, role, **(mark.kwargs if mark else {}))
+    return bench
+
+
+@pytest.fixture
+def agent(negotiation: Bench) -> Agent:
+    """The agent on the board: agent.bring_up("gw", timeout), agent.call(method)."""
+    return negotiation.agent
+
+
+@pytest.fixture
+def peer(negotiation: Bench) -> Peer:
+    """The gateway opposite it: peer.wait(timeout), peer.delete(), peer.events."""
+    return negotiation.peer
+
+
+@pytest.fixture
+def wire(negotiation: Bench) -> Wire:
+    """The UDP path between them: wire.add(drop(At(2)))."""
+    return negotiation.wire
+
+
+@pytest.fixture
+def capture(negotiation: Bench) -> list[Passage]:
+    """What passed over the wire so far, datagram by datagram; it grows."""
+    return negotiation.wire.passages
 
 
 @pytest.fixture

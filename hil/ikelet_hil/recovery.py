@@ -15,6 +15,7 @@ from ikelet.boards import Board
 from ikelet.diagnosis import AgentError
 from ikelet.errors import IkeletError
 from ikelet.links import SerialLink
+from ikelet.progress import Silent
 from ikelet_hil import power
 from ikelet_hil.power import Power
 
@@ -162,17 +163,8 @@ def _cycle(patient: Patient) -> None:
     power.cycle(patient.power)
 
 
-class _Silent:
-    """A flash.Progress for nobody."""
-
-    def say(self, text: str) -> None: ...
-    def warn(self, text: str) -> None: ...
-    def percent(self, value: float) -> None: ...
-    def done(self) -> None: ...
-
-
 def _reflash(patient: Patient) -> None:
-    flash.run(patient.board, patient.board.url, patient.image, False, _Silent())
+    flash.run(patient.board, patient.board.url, patient.image, False, Silent())
 
 
 def _nothing(patient: Patient) -> None:

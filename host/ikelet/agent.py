@@ -3,13 +3,13 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from ikelet import boards, build, diagnosis, links
-from ikelet.boards import Board, PowerCycled
+from ikelet.boards import Board, PowerCycled, Running
 from ikelet.config import Config
 from ikelet.console import Console, ConsoleTimeoutError, OnLine, Params
 from ikelet.diagnosis import AgentError, AgentMisuseError
@@ -144,6 +144,16 @@ class Agent:
             raise AgentError(f"nothing switches the power of {self.board.name}")
         self._connect(on_line)
         self.boot = self._await_boot()
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[Running]:
+        """The board's serial line is somebody else's for a while."""
+        on_line = self.console.on_line
+        self._disconnect()
+        try:
+            yield self.running
+        finally:
+            self._connect(on_line)
 
     def trouble(self, timeout: float) -> AgentError | None:
         """Ask the board how it is: why it is of no use any more, or None where it answers within

@@ -31,13 +31,13 @@ def blank(board: Board) -> Iterator[Device]:
     with (
         boards.runner(board).start(board, build.files(board)) as running,
         Device(
-            running.url, deadline=DEADLINE * board.slowness, reopen=lambda: _reopened(running)
+            running.url, deadline=DEADLINE * board.slowness, reopen=lambda: reopened(running)
         ) as device,
     ):
         yield device
 
 
-def _reopened(running: Running) -> Link:
+def reopened(running: Running) -> Link:
     """The board's line after a reset; a process that ended with it is started anew."""
     deadline = time.monotonic() + 2
     while not running.ended() and time.monotonic() < deadline:

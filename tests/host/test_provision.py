@@ -128,7 +128,7 @@ def unix() -> Iterator[UnixBoard]:
 
 
 def opened(running: UnixBoard) -> Device:
-    return Device(running.url, reopen=lambda: rehearsal._reopened(running))
+    return Device(running.url, reopen=lambda: rehearsal.reopened(running))
 
 
 def test_secrets_are_apart_and_old_ones_gone(unix: UnixBoard) -> None:
