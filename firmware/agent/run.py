@@ -164,6 +164,7 @@ class Agent:
                 if self.engine is None or starved > _MAX_STARVED:
                     raise
                 gc.collect()
+                self.engine.relieve()
                 self.engine.drops.count("no-memory")
             except KeyboardInterrupt:
                 if self.open:

@@ -128,7 +128,12 @@ class Engine:
         except HalError:
             self._drop(lines, "no-crypto-engine", path, now)
         except MemoryError:
+            self.relieve()
             self._drop(lines, "no-memory", path, now)
+
+    def relieve(self):
+        """Memory is short: let go what nobody has authenticated."""
+        rivals.relieve(self)
 
     def _lines(self, header, path):
         """The lines of the exchange, or the SA, that a message's cookies and path name."""

@@ -22,7 +22,7 @@ from ike import wire
 from ike.exchange import Replay, Retransmitter
 from ike.wire import Drop
 
-MAX_RIVALS = const(40)  # in the agent
+MAX_RIVALS = const(32)  # in the agent
 MAX_ANSWERS = const(24)  # messages 2 in one exchange
 _PATIENCE_MS = const(200)  # how long message 6 may take before a rival's message 5 is made
 _TOO_MANY = const("too-many-rivals")
@@ -121,6 +121,13 @@ def discard(line):
     for sa in others(line):
         line.engine.sas.remove(sa)
         sa.discard()
+
+
+def relieve(engine):
+    """Memory is short: forget the rivals that came last, half of them."""
+    found = [sa for sa in engine.sas if sa.rival]
+    for sa in found[len(found) // 2 :]:
+        engine.abandoned(sa)
 
 
 def ended(line):

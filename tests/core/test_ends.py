@@ -111,9 +111,9 @@ def damaged(honest):
     for size in range(len(content)):
         yield "cut to %d" % size, resized(honest, content[:size])
     for block in (8, 16):
-        for number in range(120):
+        for number in range(80):
             yield "a block of %d added" % block, resized(honest, content + dice.bytes(block))
-            if number < 20:
+            if number < 10:
                 yield "last block replaced", resized(honest, content[:-block] + dice.bytes(block))
         for at in range(0, len(content), block):
             left = content[:at] + content[at + block :]

@@ -124,6 +124,17 @@ def test_the_number_of_rivals_is_bounded():
         assert engine.sas == []  # and it ends by its timers
 
 
+def test_rivals_make_room_where_memory_is_short():
+    pair = started(3)
+    honest = pair.pending[0][1]
+    for flip in range(1, 17):
+        pair.give("i", changed(honest, 99, honest[99] ^ flip))
+    rival = [sa for sa in pair.i.sas if sa.rival]
+    pair.i.relieve()
+    assert [sa for sa in pair.i.sas if sa.rival] == rival[: len(rival) // 2]
+    assert finish(pair)
+
+
 def test_a_first_message_whose_place_was_taken():
     """Whatever comes between the peer's message 1 and 3, the exchange is there again."""
     pair = started(2)

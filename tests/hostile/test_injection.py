@@ -208,7 +208,7 @@ def run(pair: NetnsPair, folder: Path, role: str, exchanges: int, packets: int) 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("role", ["initiator", "responder"])
 def test_exchanges_beside_an_intruder(pair: NetnsPair, tmp_path: Path, role: str) -> None:
-    run(pair, tmp_path, role, 3, 200)
+    run(pair, tmp_path, role, 2, 150)
 
 
 @pytest.mark.soak
