@@ -3,10 +3,10 @@
 from agent.upkeep import Upkeep
 from attacker import Dice, other
 from cheap import CheapHal
+from ike import policy
 from pair import INITIATOR, RESPONDER, Clock, make_engine
 
 _LATENCY_MS = 30
-SIDES = {"i": (INITIATOR, RESPONDER), "r": (RESPONDER, INITIATOR)}
 
 
 class World:
@@ -22,7 +22,8 @@ class World:
         self.most_sas = 0
         self._roles = {"i": roles[0], "r": roles[1]}
         self._values = values
-        self._boots = 0
+        self._boots = self._moves = 0
+        self.addresses = {"i": INITIATOR, "r": RESPONDER}
         self._transit = []
         self.engines = {}
         self._upkeep = {}
@@ -32,14 +33,36 @@ class World:
     def boot(self, side):
         """An end begins anew, and knows nothing."""
         self._boots += 1
-        local, remote = SIDES[side]
+        local, remote = self.addresses[side], self.addresses[other(side)]
         role = self._roles[side]
         crypto = CheapHal(b"%s %d" % (side.encode(), self._boots))
         engine = make_engine(local, remote, role, self.clock, crypto, **self._values)
         self.engines[side] = engine
-        self._upkeep[side] = Upkeep(engine)
+        self._upkeep[side] = Upkeep(engine, lambda name, now: self._resolve(side))
         if role != "responder":
             self._upkeep[side].want("gw", self.clock.now)
+
+    def move(self, side):
+        """DHCP gives an end another address, and its name follows; see agent/netwatch.py."""
+        self._moves += 1
+        self.addresses[side] = (
+            "10.%d.0.%d" % (100 + self._moves // 250, self._moves % 250 + 1),
+            500,
+        )
+        engine = self.engines[side]
+        engine.local = self.addresses[side]
+        for sa in list(engine.sas):
+            if sa in engine.sas:
+                engine.deleted(sa, "address-change")
+        engine.contacted.clear()
+        engine.peers[0].local_id = policy.identity(engine.local[0])
+
+    def _resolve(self, side):
+        """Ask for the peer's address, as agent/names.py does before an attempt."""
+        peer = self.engines[side].peers[0]
+        peer.address = self.addresses[other(side)][0]
+        peer.remote_id = policy.identity(peer.address)
+        return True
 
     def common(self):
         """The SAs that both sides have."""
@@ -62,16 +85,19 @@ class World:
         now = self.clock.now
         due = [entry for entry in self._transit if entry[0] <= now]
         self._transit = [entry for entry in self._transit if entry[0] > now]
-        for _, sender, datagram in due:
-            to = other(sender)
-            self.engines[to].receive(datagram, SIDES[to][0] + SIDES[to][1], now)
+        for _, to, path, datagram in due:
+            if path[:2] == self.addresses[to]:  # else nobody is there any more
+                self.engines[to].receive(datagram, path, now)
         for side, engine in self.engines.items():
             while engine.poll(now):
                 pass
+            if engine.find("gw") is None:
+                self._resolve(side)  # what a responder does every minute
             self._upkeep[side].run(now)
-            for _, datagram in engine.take_datagrams():
+            for path, datagram in engine.take_datagrams():
                 if not self.cut and self.dice.below(100) >= self.loss:
-                    self._transit.append((now + _LATENCY_MS, side, datagram))
+                    arrived = (now + _LATENCY_MS, other(side), path[2:] + path[:2], datagram)
+                    self._transit.append(arrived)
             for event in engine.take_events():
                 if event["event"] in ("established", "failed", "deleted"):
                     self.log.append((now, side, event))

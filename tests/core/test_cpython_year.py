@@ -1,4 +1,5 @@
-"""A year of simulated time: renewals, outages, restarts, loss. No leak, nothing stuck."""
+"""A year of simulated time: renewals, outages, restarts, loss, other addresses. No leak, nothing
+stuck."""
 
 import gc
 
@@ -14,7 +15,7 @@ def year(seed: int, roles: tuple[str, str]) -> World:
     objects = 0
     for day in range(365):
         world.run(day * DAY + dice.below(DAY // 2))
-        trouble = dice.below(8)
+        trouble = dice.below(10)
         if trouble == 0:  # the line is cut, for a minute to some hours
             world.cut = True
             world.run(world.clock.now + 60000 + dice.below(6 * HOUR))
@@ -28,6 +29,8 @@ def year(seed: int, roles: tuple[str, str]) -> World:
             world.loss = 30
             world.run(world.clock.now + dice.below(6 * HOUR))
             world.loss = 1
+        elif trouble == 4:  # another address by DHCP, or the gateway moves
+            world.move(dice.choice("ir"))
         world.run((day + 1) * DAY)
         assert len(world.common()) >= 1, f"day {day}: down"
         for engine in world.engines.values():

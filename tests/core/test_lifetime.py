@@ -71,6 +71,18 @@ def test_an_end_that_restarts_comes_back():
             assert len(engine.sas) == 1
 
 
+def test_an_end_that_moves_is_found_again():
+    for side in "ir":
+        world = World(5, lifetime=28800, dpd=60)
+        world.run(HOUR)
+        world.move(side)
+        world.run(HOUR + 200000)
+        assert len(world.common()) == 1, side
+        assert world.engines[side].last_down["gw"][0] == "address-change"
+        for engine in world.engines.values():
+            assert [sa.path[:2] for sa in engine.sas] == [engine.local], side
+
+
 def test_a_cut_wire_is_noticed_and_the_reason_kept():
     world = World(4, lifetime=28800, dpd=60)
     world.run(HOUR)
