@@ -265,19 +265,12 @@ class Agent:
         with open(self.path + _CRASH_FILE, "w") as file:
             sys.print_exception(error, file)
         sys.print_exception(error)
-        if self.config is None:
-            self._look_whether_open()
-        if not self.open:
-            self.port.reset()
-
-    def _look_whether_open(self):
-        """Where boot did not get that far."""
-        try:
+        if self.config is None:  # boot did not get far enough to know whether it is open
             from agent import boot
 
-            boot.read(self)
-        except Exception:
-            pass  # then only read() itself can have found it open
+            boot.look(self)
+        if not self.open:
+            self.port.reset()
 
     def _last_crash(self):
         """The last line of what the last crash left, "" where there was none."""
