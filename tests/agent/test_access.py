@@ -204,13 +204,13 @@ def test_how_many_guesses_a_day_has():
     guesses = 0
     while board.now < 86400000:
         try:
-            challenge = board.ask()
+            board.ask()
         except Refused as refused:
             seconds = int(str(refused).split()[-2])
             board.now += seconds * 1000
             continue
         guesses += 1
-        assert "wrong" in refusal(board.offer, board.proof(challenge, bytes(32)))
+        assert "wrong" in refusal(board.offer, "00" * 32)
     assert 20 < guesses < 40, guesses
 
 
