@@ -45,10 +45,7 @@ class World:
     def move(self, side):
         """DHCP gives an end another address, and its name follows; see agent/netwatch.py."""
         self._moves += 1
-        self.addresses[side] = (
-            "10.%d.0.%d" % (100 + self._moves // 250, self._moves % 250 + 1),
-            500,
-        )
+        self.addresses[side] = (f"10.{100 + self._moves // 250}.0.{self._moves % 250 + 1}", 500)
         engine = self.engines[side]
         engine.local = self.addresses[side]
         for sa in list(engine.sas):
