@@ -74,7 +74,7 @@ window.addEventListener("hashchange", openNamed);
 function openNamed() {
   const slug = decodeURIComponent(location.hash.slice(1));
   open(slug);
-  if (current && current.dataset.slug === slug) current.scrollIntoView({ block: "center" });
+  if (current && current.dataset.slug === slug) current.scrollIntoView({ block: "nearest" });
 }
 
 // -- keyboard: arrows move over what is shown -----------------------------------------------------
