@@ -8,6 +8,7 @@ from agent.console import Refused
 
 _KEY = bytes(range(32))  # ClientKey: what a password and a salt come to
 _SALT = "00112233445566778899aabbccddeeff"
+access.unload = lambda *names: None  # collects, which takes long in a process of pytest's size
 
 
 class Flash:
