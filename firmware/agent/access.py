@@ -18,7 +18,8 @@ from micropython import const
 import hal as _hal
 from agent import store
 from agent.console import Refused
-from agent.methods import OPEN_MS, unload
+from agent.methods import OPEN_MS
+from modules import unload
 
 _FRESH_MS = const(60000)  # a challenge is good for so long
 _MAX_WAIT_S = const(3600)

@@ -1,9 +1,8 @@
 """From power-on to a running engine. Unloaded afterwards, to leave its memory to the exchanges."""
 
 import gc
-import sys
 
-from agent.methods import unload
+from modules import PUBLIC_KEYS, unload
 
 # What stays, in the order of dependence. It is loaded before anything that goes again, and with a
 # collection after each: what is freed later is then one piece, and large numbers fit into it.
@@ -84,7 +83,7 @@ def boot(agent, path):
             raise Fatal("no-engine", "no engine of this board can do %s %s" % (op, what or ""))
     if agent.credentials and not agent.credentials.is_pair(agent.hal):
         raise Fatal("bad-configuration", "certificate.key: not the key of the certificate")
-    hal.unload()
+    unload(*PUBLIC_KEYS)
     gc.threshold(_THRESHOLD_GROWING if agent.room else -1)
     strict = agent.config["device"]["strict"]
     natt_port = network["natt_port"]
@@ -197,11 +196,10 @@ def load_machine_code(path):
         return  # load() will say it
     if "ecp" in text or "curve25519" in text or "cert" in text:
         gc.collect()
-        import hal
         from hal import machine
 
         machine.kind()
-        hal.unload()
+        unload(*PUBLIC_KEYS)
     unload("agent.store")
 
 
@@ -229,7 +227,7 @@ def make_peers(agent):
     except certificate.CertificateError as error:
         raise Fatal("bad-configuration", str(error))
     finally:
-        unload("agent.certificate", *[name for name in sys.modules if name.startswith("pki.")])
+        unload("agent.certificate", "pki.")
 
 
 def share(peers):

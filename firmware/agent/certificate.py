@@ -7,9 +7,9 @@ import gc
 from binascii import a2b_base64
 
 import pki
-from agent.methods import unload
 from agent.wall import Wall
 from ike import certs
+from modules import unload
 
 
 class CertificateError(Exception):

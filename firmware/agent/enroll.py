@@ -8,14 +8,13 @@ with its key, or the new one.
 
 import gc
 import json
-import sys
 from binascii import a2b_base64, b2a_base64
 
 import hal
 import pki
 from agent import keystore, provisioning, store
 from agent.console import Refused
-from agent.methods import unload
+from modules import PUBLIC_KEYS, unload
 
 
 def enroll_request(agent, params):
@@ -170,5 +169,5 @@ class _Engines:
         return self._agent.hal or hal.select(self._agent.board, self._agent.event)
 
     def __exit__(self, *error):
-        hal.unload()
-        unload("hal.selftest", *[name for name in sys.modules if name.startswith("pki.")])
+        unload(*PUBLIC_KEYS)
+        unload("hal.selftest", "pki.")

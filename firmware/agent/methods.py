@@ -6,6 +6,7 @@ import sys
 from micropython import const
 
 from agent.console import Refused
+from modules import unload
 
 OPEN_MS = const(60000)  # a password opens the board for so long after the last call that needed it
 
@@ -57,15 +58,6 @@ def _call(agent, module, name, params):
         return getattr(sys.modules[module], name)(agent, params)
     finally:
         unload(module)
-
-
-def unload(*names):
-    """Free modules that are not needed any more."""
-    for name in names:
-        package, _, module = name.partition(".")
-        if sys.modules.pop(name, None) and hasattr(sys.modules[package], module):
-            delattr(sys.modules[package], module)
-    gc.collect()
 
 
 def up(agent, params):

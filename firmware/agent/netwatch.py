@@ -8,6 +8,7 @@ long back-off.
 from micropython import const
 
 from ike import policy
+from modules import unload
 
 _EVERY_MS = const(1000)
 
@@ -57,7 +58,7 @@ class Watch:
             agent.event({"event": "link", "up": False, "reason": fatal.args[1]})
             return False
         finally:
-            boot.unload("agent.boot")
+            unload("agent.boot")
         agent.port.forget(agent.link.sockets)
         agent.link.close()
         agent.link = link

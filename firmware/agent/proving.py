@@ -1,6 +1,6 @@
 """The engines' known answers, asked for over the console. Loaded for the call alone."""
 
-from agent.methods import unload
+from modules import unload
 
 
 def selftest(agent, params):

@@ -6,6 +6,7 @@ import sys
 
 from micropython import const
 
+import modules
 from agent import VERSION, methods
 from agent.clock import Clock
 from agent.console import Console
@@ -97,7 +98,7 @@ class Agent:
             boot.boot(self, self.path)
         except boot.Fatal as fatal:
             self.fatal = fatal.args
-        methods.unload("agent.config", "agent.store", "agent.net", "hal.selftest", "agent.boot")
+        modules.unload("agent.config", "agent.store", "agent.net", "hal.selftest", "agent.boot")
         (self.port.leave_serial if self.open else self.port.take_serial)()
         if self.fatal:
             code, reason = self.fatal
@@ -123,13 +124,7 @@ class Agent:
         """Unload the modules that only an exchange with certificates or curves needs."""
         if "pki.der" not in sys.modules and "hal.curves" not in sys.modules:
             return
-        import hal
-
-        for name in [name for name in sys.modules if name.startswith("pki.")]:
-            del sys.modules[name]
-            delattr(sys.modules["pki"], name[4:])
-        hal.unload()
-        gc.collect()
+        modules.unload("pki.", *modules.PUBLIC_KEYS)
 
     def prove(self, op, what, every=True):
         """Run the known answers of an operation: of every engine, or until one has passed. The
@@ -250,7 +245,7 @@ class Agent:
                     self.syslog.tell(event, text)
         except MemoryError:
             pass  # the host is told all the same
-        methods.unload("agent.ring")
+        modules.unload("agent.ring")
 
     def _idle_ms(self):
         now = self.clock()

@@ -8,7 +8,7 @@ from micropython import const
 
 from agent import VERSION
 from agent.console import Refused
-from agent.methods import unload
+from modules import unload
 
 _ROOM = const(
     700

@@ -18,8 +18,6 @@ An engine is an object with `name`, `can(op, what)` and a method per operation:
 Its methods raise `EngineError` when they could not, or did wrongly.
 """
 
-import sys
-
 from micropython import const
 
 _MAX_FAILURES = const(3)  # run-time failures in a row after which an engine is retired
@@ -141,7 +139,7 @@ class Hal:
         """
         return self._run("random", None, n)
 
-    # Public keys, by modules that are loaded when first used (see `unload`) and tell the rest.
+    # Public keys, by modules that are loaded when first used (see modules.py) and tell the rest.
     # Curves are "ecp256", "ecp384", "ecp521" and "curve25519". A public value is x || y, a secret
     # x alone, of fixed width and big-endian; with curve25519 all are RFC 7748's 32 bytes.
 
@@ -266,17 +264,6 @@ class Hal:
             self.on_event(
                 {"event": "engine", "engine": engine, "op": op, "what": what, "why": why}
             )
-
-
-def unload():
-    """Let go of the modules of public keys: they are loaded anew when needed.
-
-    hal.limbs stays: the ESP32 never frees machine code before its next start.
-    """
-    names = "ecdh ecdsa rsa modular curves machine field field_plain software_ec software_x25519"
-    for name in names.split():
-        sys.modules.pop("hal." + name, None)
-        globals().pop(name, None)
 
 
 def _pad(key, filling):

@@ -13,7 +13,7 @@ import struct
 
 from micropython import const
 
-import hal as _hal
+import modules
 import pki
 from hal import PublicKeyError
 from ike import registry as R
@@ -92,7 +92,7 @@ class Credentials:
     def _make_room(self):
         """Curves have done their part in Diffie-Hellman; an RSA key has no use for them."""
         if self.kind == "rsa":
-            _hal.unload()
+            modules.unload(*modules.PUBLIC_KEYS)
         gc.collect()
 
     # --- ourselves ------------------------------------------------------------------------------
@@ -140,7 +140,6 @@ class Credentials:
         from ike import mainmode
         from pki import path
         from pki.certificate import Certificate
-        from pki.crl import Revocation
         from pki.signature import verifier
 
         hal = sa.engine.hal
@@ -152,7 +151,11 @@ class Credentials:
             sa.refuse_later("bad-signature", R.INVALID_SIGNATURE, "the peer's signature is wrong")
             raise Drop("bad-signature")
         anchors = [Certificate(der) for der in self._anchors]
-        revocation = Revocation(lambda issuer: self._crls, self._crl_required)
+        revocation = None
+        if self._crls or self._crl_required:
+            from pki.crl import Revocation
+
+            revocation = Revocation(lambda issuer: self._crls, self._crl_required)
         found = path.validate(
             certificates, anchors, self._now(), verifier(hal), revocation, sa.peer.legacy
         )

@@ -12,7 +12,6 @@ from binascii import a2b_base64, b2a_base64
 
 import agent
 import agent.config as config
-import hal
 import issuing
 from agent import enroll, store
 from agent.console import Refused
@@ -94,18 +93,18 @@ class Board:
         self.agent = Agent()
 
     def __enter__(self):
-        self._real = store.open_store, store.secrets_of, enroll.unload, hal.unload, enroll.gc
+        self._real = store.open_store, store.secrets_of, enroll.unload, enroll.gc
         # The modules that are replaced in part here: another test may have unloaded them.
         sys.modules["agent.store"] = agent.store = store
         # What is unloaded after each call stays here, as it would be loaded again a hundred times.
-        enroll.unload = hal.unload = lambda *names: None
+        enroll.unload = lambda *names: None
         enroll.gc = self
         store.open_store = lambda path: Store(self.files, self.secrets)
         store.secrets_of = lambda path: self.secrets
         return self
 
     def __exit__(self, *error):
-        store.open_store, store.secrets_of, enroll.unload, hal.unload, enroll.gc = self._real
+        store.open_store, store.secrets_of, enroll.unload, enroll.gc = self._real
 
     def collect(self):
         """No garbage collection for each call: under pytest one takes 50 ms."""

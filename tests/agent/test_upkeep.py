@@ -1,6 +1,7 @@
 # micropython: heapsize=1m
 """What keeps tunnels up beside the engine: attempts, DNS names, backups, the network interface."""
 
+import modules
 from agent import names, netwatch, standby
 from agent.upkeep import Upkeep
 from cheap import CheapHal
@@ -367,6 +368,7 @@ def on_a_board(fixed=False):
     agent.helpers = [agent.upkeep, netwatch.Watch(agent, fixed)]
     boot = Boot()
     sys.modules["agent.boot"] = package.boot = boot
+    netwatch.unload = boot.unload
     return agent, boot
 
 
@@ -381,6 +383,7 @@ def cleaned(test):
         try:
             test()
         finally:
+            netwatch.unload = modules.unload
             sys.modules.pop("agent.boot", None)
             if hasattr(package, "boot"):
                 del package.boot

@@ -3,6 +3,7 @@
 from binascii import unhexlify
 
 import hal as package
+import modules
 from hal import Hal, PublicKeyError, curves, software
 
 HAL = Hal([software.Engine()])
@@ -290,7 +291,7 @@ def test_sums_of_two_multiples():
 
 def test_unloading():
     private, public = HAL.ec_pair("ecp256")
-    package.unload()
+    modules.unload(*modules.PUBLIC_KEYS)
     assert not hasattr(package, "software_ec") and not hasattr(package, "field")
     assert HAL.ec_public("ecp256", private) == public
 

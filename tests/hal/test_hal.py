@@ -356,9 +356,9 @@ def test_random_bytes_come_from_the_seeded_generator():
 
 
 def test_a_board_without_a_source_of_randomness_says_so():
-    from hal import entropy
+    from hal import seeding
 
-    kept, entropy.urandom = entropy.urandom, None
+    kept, seeding.urandom = seeding.urandom, None
     try:
         h = hal.select({"chip": "virt", "engines": ["mbed"]})
         assert h.failures == {"drbg:select": {"no-source": 1}}
@@ -367,7 +367,7 @@ def test_a_board_without_a_source_of_randomness_says_so():
         assert len(h.random(16)) == 16
         assert h.counts["random"] == {"drbg-weak": 1}
     finally:
-        entropy.urandom = kept
+        seeding.urandom = kept
 
 
 def test_wipe():

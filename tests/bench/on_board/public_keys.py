@@ -8,6 +8,7 @@ from binascii import unhexlify
 import virt
 
 import hal as package
+import modules
 from hal import Hal, field_plain, machine, mbed, software
 
 _WRAP = 0x3FFFFFFF  # the clock counts to here
@@ -79,7 +80,7 @@ def main(rsa_keys):
         if not good:
             raise RuntimeError(bits)
     kept["curves and RSA"] = before - free()
-    package.unload()
+    modules.unload(*modules.PUBLIC_KEYS)
     kept["after unload()"] = before - free()
     machine._kind = field_plain.Machine
     sys.modules["hal.machine"] = package.machine = machine

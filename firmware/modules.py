@@ -1,0 +1,32 @@
+"""Modules that are loaded for a while: the heap has no room for all of them at once.
+
+Whoever needs one imports it within a function, so that nothing else keeps it.
+"""
+
+import gc
+import sys
+
+# hal.limbs is none of them: the ESP32 never frees machine code before its next start.
+PUBLIC_KEYS = (
+    "hal.ecdh",
+    "hal.ecdsa",
+    "hal.rsa",
+    "hal.modular",
+    "hal.curves",
+    "hal.machine",
+    "hal.field",
+    "hal.field_plain",
+    "hal.software_ec",
+    "hal.software_x25519",
+)
+
+
+def unload(*names):
+    """Free modules, by name, or all of a package by its name and a dot: "pki."."""
+    for name in list(sys.modules):
+        package, _, module = name.partition(".")
+        if name in names or (module and package + "." in names):
+            del sys.modules[name]
+            if module and hasattr(sys.modules[package], module):
+                delattr(sys.modules[package], module)
+    gc.collect()
