@@ -19,6 +19,8 @@ FEATURES = {
         "ike/certs.",
         "ike/fragments.",
         "agent/certificate.",
+        "agent/enroll.",
+        "agent/keystore.",
         "agent/wall.",
         "hal/curves.",
         "hal/ecd",
@@ -42,13 +44,6 @@ FEATURES = {
         "agent/netwatch.",
         "agent/standby.",
         "agent/udp6.",
-    ),
-    "what the console is asked for": (
-        "agent/efuse.",
-        "agent/proving.",
-        "agent/provisioning.",
-        "agent/ring.",
-        "agent/status.",
     ),
     "syslog": ("agent/syslog.",),
 }
