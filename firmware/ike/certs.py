@@ -215,6 +215,7 @@ def _identify(sa, body, certificate):
         expected = peer.remote_id
         if expected is None or name.equal(kind, data, expected[0], expected[4:]):
             sa.peer = peer
+            sa.identity = body
             return
     raise Refused(
         "wrong-identity",

@@ -68,6 +68,8 @@ def replace(engine, sa, now):
     for other in list(engine.sas):
         if other is sa or other.peer is not sa.peer:
             continue
+        if sa.identity and other.identity and sa.identity != other.identity:
+            continue  # another of those that one configured peer stands for
         if other.state == "ESTABLISHED":
             _settle(engine, sa, other, now)
         elif other.initiator and other.state in ("MAIN_I1", "MAIN_I2") and not other.spare:

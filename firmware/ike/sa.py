@@ -40,6 +40,7 @@ class Sa:
     state = "START"
     established = None  # since when
     sent = None  # the last message, for retransmission
+    identity = None  # the peer's, which its certificate bears out
     hint = ""  # why the last datagram was of no use, for the reason of a failure
     iv = None
     modexp_ms = 0

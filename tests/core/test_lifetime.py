@@ -98,6 +98,28 @@ def test_a_cut_wire_is_noticed_and_the_reason_kept():
     assert world.engines["i"].last_down["gw"][0] == "dead-peer"  # kept
 
 
+def test_those_that_one_peer_stands_for_do_not_replace_one_another():
+    """Certificates: whoever has one, from anywhere. Each identity has an SA of its own."""
+    pair = connected()
+    first = pair.r.sas[0]
+    first.identity = b"one"
+    established = pair.r.established
+    for identity, expected in ((b"other", 2), (b"one", 2), (b"other", 2)):
+
+        def named(sa, identity=identity):
+            sa.identity = identity
+            established(sa)
+
+        pair.r.established = named
+        pair.i.sas.clear()
+        pair.i.contacted.clear()
+        pair.i.initiate("gw", pair.clock.now)
+        pair.settle()
+        assert len(pair.r.sas) == expected, identity
+    assert first not in pair.r.sas
+    assert sorted([sa.identity for sa in pair.r.sas]) == [b"one", b"other"]
+
+
 def test_back_off_doubles_to_its_limit_and_is_spread():
     hal = CheapHal(b"branches")
     for failures in range(20):
