@@ -17,7 +17,8 @@ from ike import registry as R
 from ike.certs import Credentials
 from issuing import Authority, ec_key, extension, host, rsa_key
 from pair import Pair, make_hal
-from pki import dn
+from pki import der, dn
+from pki.encode import element
 
 HAL = make_hal()
 ROOT = Authority(HAL, "CN=root")
@@ -137,6 +138,49 @@ def test_certificates():
         assert refused(chain) == expected, name
 
 
+def wrapped(certificates, content=b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"):
+    """CERT's body of encoding 1: SignedData of PKCS #7 (RFC 2315) that signs nothing."""
+    inner = element(der.SEQUENCE, element(der.OID, b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"))
+    listed = element(0xA0, *certificates)
+    nothing = element(der.SET)
+    signed = element(der.SEQUENCE, b"\2\1\1", nothing, inner, listed, nothing)
+    return b"\1" + element(der.SEQUENCE, element(der.OID, content), element(0xA0, signed))
+
+
+def shows(body):
+    """A pair whose initiator sends this CERT instead of its own."""
+    pair = make_pair()
+    ours = pair.i.peers[0].credentials
+    prove = ours.prove
+
+    def proof(sa, initiators):
+        return [(k, body if k == R.CERT else b) for k, b in prove(sa, initiators)]
+
+    ours.prove = proof
+    pair.connect()
+    return pair
+
+
+def test_certificates_in_pkcs_7():
+    middle = Authority(HAL, "CN=middle", ROOT)
+    middle_der = ROOT.issue(
+        ec_key(middle.public), middle.name, (issuing.CA, issuing.MAY_SIGN_CERTIFICATES)
+    )
+    for certificates in ([cert()], [cert(issuer=middle), middle_der]):
+        assert shows(wrapped(certificates)).states() == ("ESTABLISHED", "ESTABLISHED")
+    good = wrapped([cert()])
+    for body, expected in (
+        (good[:-1], ("malformed-der", "INVALID-CERT-ENCODING", False)),
+        (good + b"\0", ("malformed-der", "INVALID-CERT-ENCODING", False)),
+        (wrapped([]), ("no-certificate", "INVALID-CERTIFICATE", False)),
+        (wrapped([cert()] * 9), ("too-many", "INVALID-CERTIFICATE", False)),
+        (wrapped([cert()], b"\x2a\x03"), ("unsupported-algorithm", "INVALID-CERTIFICATE", False)),
+        (b"", ("no-certificate", "INVALID-CERTIFICATE", False)),
+        (b"\7" + cert(), ("no-certificate", "INVALID-CERTIFICATE", False)),
+    ):
+        assert outcome(shows(body)) == expected, expected
+
+
 def test_another_key_than_the_certificates():
     assert refused(None, OTHER_KEY[0]) == ("bad-signature", "INVALID-SIGNATURE", False)
 
@@ -239,10 +283,9 @@ def test_signatures_with_ecdsa():
     assert fifth.goes_on()
 
 
-def rsa_side(ours, theirs, e=None):
-    """With an RSA key; `e`: the exponent that the certificate says."""
-    spki = rsa_key(rsa.KEY[0], e or rsa.KEY[1])
-    own = ROOT.issue(spki, None, (host(ours),))
+def rsa_side(ours, theirs):
+    """With an RSA key."""
+    own = ROOT.issue(rsa_key(*rsa.KEY[:2]), None, (host(ours),))
     made = credentials(rsa.KEY, [own], "rsa")
     return side(made, ours.decode(), theirs.decode()), own
 
