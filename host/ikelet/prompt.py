@@ -35,6 +35,7 @@ _TAKEN = 5.0
 _SILENT = 8.0  # seconds: a file system is formatted by then
 _ANSWER = 90.0  # seconds: to hash every file on the board
 _MAIN = "/main.py"
+_BOOT = "/boot.py"
 _OURS = tuple(f"/{name}/" for name in _PACKAGES)
 
 
@@ -204,6 +205,11 @@ def check_micropython(repl: RawRepl, abi: int) -> str:
     return text
 
 
+def _does_nothing(source: bytes) -> bool:
+    """Whether a program is comments and no more, as the boot.py that MicroPython makes."""
+    return all(not line.strip() or line.lstrip().startswith(b"#") for line in source.splitlines())
+
+
 def install(repl: RawRepl, files: Mapping[str, bytes], progress: Progress | None = None) -> int:
     """Put files on the board, those that differ, and take away what is not ours any more.
 
@@ -214,6 +220,8 @@ def install(repl: RawRepl, files: Mapping[str, bytes], progress: Progress | None
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in wanted.items()}
     there = repl.files()
     stale = [path for path in there if path.startswith(_OURS) and path not in wanted]
+    if _BOOT in there and _BOOT not in wanted and _does_nothing(repl.read(_BOOT)):
+        stale.append(_BOOT)  # a Ctrl-C while it runs would keep main.py from running
     if not stale and digests.items() <= there.items():
         return 0
     if _MAIN in there:

@@ -1,5 +1,6 @@
 """Ports, prompt, shell: what a user is told when it is not as it should be."""
 
+import hashlib
 import os
 import pty
 import subprocess
@@ -175,6 +176,50 @@ def test_pieces_fit_into_a_uart() -> None:
     prompt.Paced(wire).write(bytes(1000))
     assert sum(wire.sizes) == 1000
     assert max(wire.sizes) < 260
+
+
+class Prompt:
+    """A RawRepl over a dictionary."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.content = files
+
+    def files(self) -> dict[str, str]:
+        return {path: hashlib.sha256(data).hexdigest() for path, data in self.content.items()}
+
+    def read(self, path: str) -> bytes:
+        return self.content[path]
+
+    def run(self, code: str) -> str:
+        name = code.removeprefix("os.remove('").removesuffix("')\n")
+        del self.content[name]
+        return ""
+
+    def load(self, files: dict[str, bytes], progress: object, block: int) -> list[str]:
+        written = [path for path, data in files.items() if self.content.get(path) != data]
+        self.content |= files
+        return written
+
+
+@pytest.mark.parametrize(
+    ("boot", "stays"),
+    [
+        (b"# This file is executed on every boot\n#import webrepl\n\n", False),
+        (b"", False),
+        (b"# mine\nimport webrepl\n", True),
+    ],
+)
+def test_a_boot_py_that_does_nothing_goes(boot: bytes, stays: bool) -> None:
+    """It is the moment in which Ctrl-C leads to the prompt of a board in production."""
+    wanted = {"main.py": b"run", "agent/run.mpy": b"M"}
+    there = Prompt({"/boot.py": boot, "/agent/old.mpy": b"M", "/notes.txt": b"x"})
+    assert prompt.install(there, wanted) == 2  # type: ignore[arg-type]
+    kept = {"/main.py", "/agent/run.mpy", "/notes.txt"} | ({"/boot.py"} if stays else set())
+    assert set(there.content) == kept
+    assert prompt.install(there, wanted) == 0  # type: ignore[arg-type]
+    ours = wanted | {"boot.py": b"# ours"}
+    prompt.install(there, ours)  # type: ignore[arg-type]
+    assert there.content["/boot.py"] == b"# ours"
 
 
 def _agent() -> Agent:
