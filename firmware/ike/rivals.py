@@ -124,8 +124,11 @@ def discard(line):
 
 
 def relieve(engine):
-    """Memory is short: forget the rivals that came last, half of them."""
+    """Memory is short: forget the rivals that came last, half of them; where there are none, of
+    the exchanges that others began."""
     found = [sa for sa in engine.sas if sa.rival]
+    if not found:
+        found = [sa for sa in engine.sas if not sa.initiator and sa.state != "ESTABLISHED"]
     for sa in found[len(found) // 2 :]:
         engine.abandoned(sa)
 

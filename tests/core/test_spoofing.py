@@ -133,6 +133,13 @@ def test_rivals_make_room_where_memory_is_short():
     pair.i.relieve()
     assert [sa for sa in pair.i.sas if sa.rival] == rival[: len(rival) // 2]
     assert finish(pair)
+    pair = started(1)
+    first = pair.log[0][1]
+    for number in range(1, 9):
+        pair.give("r", changed(first, 1, first[1] ^ number))
+    for _ in range(9):
+        pair.r.relieve()
+    assert pair.r.sas == [] and pair.i.sas
 
 
 def test_a_first_message_whose_place_was_taken():

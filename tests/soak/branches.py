@@ -27,7 +27,7 @@ class Clock:
 
 
 class Fixed:
-    """Begins anew every four seconds."""
+    """Begins anew every four seconds, until there is an answer."""
 
     def __init__(self, engine):
         self._engine = engine
@@ -39,7 +39,7 @@ class Fixed:
 
     def run(self, now):
         sa = self._engine.find(self._name)
-        if now >= self._due and not (sa and sa.state == "ESTABLISHED"):
+        if now >= self._due and (sa is None or sa.state == "MAIN_I1"):
             self._engine.terminate(self._name)
             self._engine.initiate(self._name, now)
             self._due = now + FIXED_MS
