@@ -125,11 +125,11 @@ def discard(line):
 
 def relieve(engine):
     """Memory is short: forget the rivals that came last, half of them; where there are none, of
-    the exchanges that others began."""
+    the exchanges that others began. Never the first."""
     found = [sa for sa in engine.sas if sa.rival]
-    if not found:
+    if len(found) < 2:
         found = [sa for sa in engine.sas if not sa.initiator and sa.state != "ESTABLISHED"]
-    for sa in found[len(found) // 2 :]:
+    for sa in found[max(1, len(found) // 2) :]:
         engine.abandoned(sa)
 
 
