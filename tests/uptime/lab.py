@@ -147,3 +147,5 @@ def hosts(netns: str, **names: str) -> Iterator[Callable[[str, str], None]]:
         yield change
     finally:
         shutil.rmtree(folder)
+        with contextlib.suppress(OSError):  # others may have theirs there
+            folder.parent.rmdir()
