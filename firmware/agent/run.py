@@ -14,6 +14,7 @@ from agent.console import Console
 _MAX_WAIT_MS = const(1000)
 _BURST = const(8)  # datagrams taken before the others get their turn; lwIP queues 6
 _MAX_STARVED = const(100)  # turns in a row without memory
+_RELIEF = const(10)  # after so many of them what is not authenticated makes room
 _CRASH_FILE = const("crash.txt")
 _COMMON = const(("message", "retransmit"))
 _MAX_FRESH = const(8)  # events that wait for a quiet moment
@@ -159,7 +160,8 @@ class Agent:
                 if self.engine is None or starved > _MAX_STARVED:
                     raise
                 gc.collect()
-                self.engine.relieve()
+                if starved % _RELIEF == 0:
+                    self.engine.relieve()
                 self.engine.drops.count("no-memory")
             except KeyboardInterrupt:
                 if self.open:

@@ -128,7 +128,6 @@ class Engine:
         except HalError:
             self._drop(lines, "no-crypto-engine", path, now)
         except MemoryError:
-            self.relieve()
             self._drop(lines, "no-memory", path, now)
 
     def relieve(self):
