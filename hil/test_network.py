@@ -44,6 +44,7 @@ def test_the_longest_message_in_mid_life(bench: Bench) -> None:
     bench.start("builtin", "responder", suite="aes256-sha256-modp1024")
     for _ in range(3):
         assert bench.negotiate()[0].established
-    send_to_the_agent(bench, b"\xa5" * 2048)
+    # Stock MicroPython's lwIP puts no fragments of IP together: there one packet is the most.
+    send_to_the_agent(bench, b"\xa5" * (1472 if "nic" in bench.agent.board.tables else 2048))
     bench.agent.console.call("status", timeout=5 * bench.board.slowness)
     assert eventually(bench.drops) == {"bad-major-version": 1}
