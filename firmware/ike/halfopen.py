@@ -70,13 +70,14 @@ def receive(engine, header, datagram, path, now):
         raise Drop("another-offer")
     cky_r = _cookie(engine, path, header.cky_i, tag, now // _MINUTE_MS)
     sa = Sa(engine, peer, path, False, header.cky_i, cky_r, now)
-    _make_room(engine, peer, path, cky_r[2])
+    leaves = _leaves(engine, peer, path, cky_r[2])
     try:
         tell = _is_told(engine, now)
         engine.quietly(True, tell, _begin, engine, sa, header, datagram, digest, now)
     except Drop as drop:
         _answer_error(engine, header, drop.args[0], len(datagram), path, now)
         raise
+    _replace(engine, leaves)
     sa.first = _remember(engine, peer, content, tag, now)
 
 
@@ -106,13 +107,14 @@ def revive(engine, header, path, now):
         if minute & 255 != header.cky_r[1]:
             minute -= 1
         if _cookie(engine, path, header.cky_i, first.tag, minute) == header.cky_r:
-            _make_room(engine, first.peer, path, header.cky_r[2])
+            leaves = _leaves(engine, first.peer, path, header.cky_r[2])
             sa = Sa(engine, first.peer, path, False, header.cky_i, header.cky_r, now)
             datagram = header.cky_i + first.content
             again = wire.Header(datagram, False)
             # Message 2 has been sent, and reported.
             digest = engine.digest(datagram)
             engine.quietly(False, False, _begin, engine, sa, again, datagram, digest, now)
+            _replace(engine, leaves)
             sa.first = first
             return sa
     raise Drop("unknown-cookie")
@@ -195,10 +197,11 @@ def _cookie(engine, path, cky_i, tag, minute):
     return struct.pack("BB", tag[0], minute & 255) + mac[:6]
 
 
-def _make_room(engine, peer, path, lot):
-    """See to it that a peer has a place for one more, and that nobody has more than half of the
-    places of a peer that may be anywhere. Every exchange has exactly one line in MAIN_R1, a spare
-    once it went on. `lot`: a byte of our cookie, which nobody can guess."""
+def _leaves(engine, peer, path, lot):
+    """The exchange that makes room for one more of a peer's, None where there is a place; Drop
+    where none may be taken. Nobody has more than half of the places of a peer that may be
+    anywhere. Every exchange has exactly one line in MAIN_R1, a spare once it went on. `lot`: a
+    byte of our cookie, which nobody can guess."""
     exchanges = [sa for sa in engine.sas if sa.peer is peer and sa.state == "MAIN_R1"]
     places = max(RESERVED, PLACES // len(engine.peers))
     if peer.address != path[2]:
@@ -206,12 +209,18 @@ def _make_room(engine, peer, path, lot):
         if len(same) >= places // 2:
             exchanges, places = same, 0
     if len(exchanges) < places:
-        return
+        return None
     waiting = [sa for sa in exchanges if not sa.spare]
     if not waiting:
         raise Drop("too-many-half-open")
-    engine.drops.count("half-open-replaced")
-    engine.abandoned(waiting[lot % len(waiting)])
+    return waiting[lot % len(waiting)]
+
+
+def _replace(engine, leaves):
+    """End the exchange that makes room, once the one it makes room for has begun."""
+    if leaves:
+        engine.drops.count("half-open-replaced")
+        engine.abandoned(leaves)
 
 
 def _answer_error(engine, header, reason, size, path, now):

@@ -280,6 +280,20 @@ def test_places_of_exchanges_that_went_on_are_not_taken():
     assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
 
 
+def test_a_first_message_that_is_refused_takes_no_place():
+    pair = cheap_pair()
+    for number in range(halfopen.PLACES):
+        pair.give("r", flood(number))
+    waiting = list(pair.r.sas)
+    good = flood(99)
+    pair.give("r", good[:16] + bytes([R.KE]) + good[17:])
+    assert pair.r.drops.by_reason == {"unexpected-payload": 1}
+    assert all(sa in pair.r.sas for sa in waiting)
+    pair.give("r", good)
+    assert pair.r.drops.by_reason["half-open-replaced"] == 1
+    assert len(pair.r.sas) == halfopen.PLACES
+
+
 def test_an_answer_is_never_longer_than_message_1():
     """Not even where we have more to announce than the other side."""
     pair = cheap_pair()
