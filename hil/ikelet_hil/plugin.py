@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["ikelet_hil.reporting"]
 
+_GROUP = "board-"  # of pytest-xdist: one worker a board
 _MARKERS = (
     "requires(*capabilities): what the board must have: "
     + ", ".join(capabilities.BOARD)
@@ -165,7 +166,7 @@ class Boards:
             return
         # One worker a board: a slow one then does not hold up the others' tests.
         params = [
-            pytest.param(name, marks=pytest.mark.xdist_group(f"board-{name}"), id=name)
+            pytest.param(name, marks=pytest.mark.xdist_group(_GROUP + name), id=name)
             for name in self.stations
         ]
         metafunc.parametrize("board", params, indirect=True, scope="session")
@@ -205,10 +206,12 @@ class Boards:
             station.release()
 
     def station_of(self, item: pytest.Item) -> Station | None:
-        """The station of a test; None where it needs no board."""
-        callspec = getattr(item, "callspec", None)
-        name = callspec.params.get("board") if callspec else None
-        return self.stations.get(name) if isinstance(name, str) else None
+        """The station of a test; None where it needs no board, whatever its arguments' names."""
+        for mark in item.iter_markers("xdist_group"):
+            group = str(mark.args[0])
+            if group.startswith(_GROUP):
+                return self.stations.get(group.removeprefix(_GROUP))
+        return None
 
     def require(self, target: Target) -> None:
         """Skip a test on an emulated board that nobody named and that cannot be used here."""

@@ -41,6 +41,20 @@ def test_the_same_ids_on_every_board(harness):
         assert f"test_alone[{name}]" in collected
 
 
+def test_an_argument_of_the_same_name_is_no_board(harness):
+    """A failure that looks like a board's brings none back, where the test has none."""
+    harness.suite("""
+from ikelet.links import LinkError
+
+@pytest.mark.parametrize("board", ["unix"])
+def test_something(board):
+    raise LinkError("gone")
+""")
+    outcome = harness.run("--board", "unix")
+    assert list(outcome.tests.values()) == ["failed"], outcome.said
+    assert "INTERNALERROR" not in outcome.said and "the board is dead" not in outcome.said
+
+
 @pytest.mark.parametrize(
     "name", ["serial:A50285BI", "socket://192.0.2.1:9", "qemu-rv32@/dev/nowhere"]
 )
