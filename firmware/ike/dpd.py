@@ -1,7 +1,7 @@
 """Dead peer detection (RFC 3706), idle-based: ask only when nothing was heard for a while.
 
 Both directions: we ask where the peer announced that he answers, and answer whoever asks under
-the SA's protection. Loaded with the first SA that needs it.
+the SA's protection. Loaded with the first question.
 """
 
 import struct
@@ -17,34 +17,35 @@ _RETRY_MS = const(5000)
 MAX_ASKED = const(8)  # answers to one sequence number: a question may come again, and be replayed
 
 
-class Dpd:
-    """What an SA knows of its peer's life. `idle` in ms, 0: never ask."""
+def of(sa):
+    """The Dpd of an SA, made when first needed."""
+    if sa.dpd is None:
+        sa.dpd = Dpd(sa)
+    return sa.dpd
 
-    def __init__(self, sa, idle, now):
+
+class Dpd:
+    """What an SA asks its peer, and was asked. When to ask next is Sa.dpd_due."""
+
+    tries = 0  # since something was heard
+
+    def __init__(self, sa):
         self._sa = sa
-        self._idle = idle
         # Random start, high bit 0 (section 6.2).
         self._sequence = struct.unpack("!I", sa.engine.hal.random(4))[0] & 0x7FFFFFFF
         self._theirs = None
         self._asked = 0
-        self.heard(now)
 
-    def heard(self, now):
-        """Something authentic came from the peer."""
-        self._tries = 0
-        self.due = now + self._idle if self._idle else None
-
-    def tick(self, now):
-        if self.due is None or now < self.due:
-            return
+    def ask(self, now):
+        """Nothing was heard for too long."""
         sa = self._sa
-        if self._tries == TRIES:
+        if self.tries == TRIES:
             sa.engine.dead(sa, "no answer to %d R-U-THERE" % TRIES)
             return
-        if self._tries == 0:  # repeated with the number it had
+        if self.tries == 0:  # repeated with the number it had
             self._sequence = self._sequence + 1 & 0xFFFFFFFF
-        self._tries += 1
-        self.due = now + _RETRY_MS
+        self.tries += 1
+        sa.dpd_due = now + _RETRY_MS
         self._send(R_U_THERE, self._sequence)
 
     def notified(self, number, body, now):
@@ -54,9 +55,9 @@ class Dpd:
             raise Drop("bad-dpd")
         sequence = struct.unpack("!I", body[24:28])[0]
         if number == R_U_THERE_ACK:
-            if not self._tries or sequence != self._sequence:
+            if not self.tries or sequence != self._sequence:
                 raise Drop("unexpected-dpd-ack")
-            self.heard(now)
+            sa.heard(now)
             sa.follow()
             return
         if sequence != self._theirs:
@@ -68,7 +69,7 @@ class Dpd:
         self._asked += 1
         if self._asked > MAX_ASKED:
             raise Drop("old-dpd")
-        self.heard(now)
+        sa.heard(now)
         self._send(R_U_THERE_ACK, sequence)
 
     def _send(self, number, sequence):

@@ -6,34 +6,24 @@ all that follows: with a wrong one, two peers no longer understand each other. S
 taken at once only where its end is known to be the peer's: HASH or SIG, INITIAL-CONTACT (its SPI
 must be our cookies), vendor IDs that we know, zeros. Any other is taken when the same comes again
 later: a peer repeats what is not answered, and a copy without doubt may come before that.
-INITIAL-CONTACT itself goes before HASH, so that ours leave no doubt at any peer's. Loaded with
-the first message that needs it.
+Loaded with the first message that leaves a doubt at first sight.
 """
 
 from micropython import const
 
+from ike import informational
 from ike import registry as R
 from ike.wire import Drop
 
-FIRST_CONTACT = const(24578)  # INITIAL-CONTACT (RFC 2407 section 4.6.3.3)
 HOLD_MS = const(1000)  # how much later a doubtful message must come again
 MAX_HELD = const(8)  # the first that come: who makes doubtful ones needs the peer's own for that
 _SURE = const(4)  # bytes of the last block: damage passes one time in 2^32
 
 
-def announce(sa, proof):
-    """The payloads of message 5 with INITIAL-CONTACT, before HASH or SIG."""
-    from ike import informational
-
-    return proof[:-1] + [(R.N, informational.notify_body(FIRST_CONTACT, _spi(sa)))] + proof[-1:]
-
-
 def check(sa, content, found, digest, now):
     """Whether a message that is authenticated has INITIAL-CONTACT; Drop where it, or its last
     block, may not be the peer's. `content`: its plaintext, `found`: its payloads."""
-    from ike import informational
-
-    first = informational.notify_body(FIRST_CONTACT, _spi(sa))
+    first = informational.first_contact(sa)
     block = len(content) - sa.block()
     contact = doubt = False
     sure = at = 0
@@ -63,7 +53,3 @@ def _hold(sa, digest, now):
     if len(sa.held) < MAX_HELD and digest not in [known for known, _ in sa.held]:
         sa.held += ((digest, now),)
     raise Drop("doubtful-end")
-
-
-def _spi(sa):
-    return sa.cky_i + sa.cky_r

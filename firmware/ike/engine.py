@@ -5,6 +5,8 @@ drive it, `take_datagrams()`, `take_events()` and `deadline()` say what came of 
 milliseconds that never run backwards.
 """
 
+import struct
+
 from hal import HalError, PublicKeyError
 from ike import groups, informational, rivals, wire
 from ike import registry as R
@@ -13,6 +15,7 @@ from ike.sa import Sa
 from ike.wire import Drop
 
 _MAX_EVENTS = 48
+_AGAIN_MS = 5000  # how long after a question that could not be made
 ANYWHERE = "any"  # the address of a peer that certificates identify
 _LASTING = ("established", "failed", "deleted")  # events that find a place in a full queue
 _NO_HINT = ("duplicate", "unauthenticated-informational")  # say nothing about why it fails
@@ -353,18 +356,32 @@ class Engine:
 
     def _care(self, sa):
         """See to it that an SA lasts, and that it is the peer's only one."""
-        from ike import lifetime
-
         now = self.clock()
-        try:
-            sa.renew_at = lifetime.renewal(self.hal, sa)
-            if "dpd" in sa.peer.capable:
-                from ike import dpd
+        sa.heard(now)
+        if sa.peer.role != "responder":
+            # After 80 to 90 % of the lifetime, by our cookie, which is random.
+            tenth = (sa.expires - sa.established) // 10
+            cookie = sa.cky_i if sa.initiator else sa.cky_r
+            sa.renew_at = sa.established + 8 * tenth
+            sa.renew_at += struct.unpack("!I", cookie[4:])[0] % (tenth + 1)
+        if sa.lives[1] or sa.peer.lives[1]:
+            from ike import lifetime
 
-                sa.dpd = dpd.Dpd(sa, sa.peer.dpd * 1000 * ("dpd" in sa.capable), now)
+            sa.left = lifetime.limit(sa)
+        if any(other.peer is sa.peer and other is not sa for other in self.sas):
+            from ike import lifetime
+
+            lifetime.replace(self, sa, now)
+
+    def ask(self, sa, now):
+        """Ask the peer of an SA whether he lives."""
+        try:
+            from ike import dpd
+
+            dpd.of(sa).ask(now)
         except (HalError, MemoryError):
             self.drops.count("not-watched")  # it ends with its lifetime all the same
-        lifetime.replace(self, sa, now)
+            sa.dpd_due = now + _AGAIN_MS
 
     def renew(self, sa, now):
         """Begin the phase 1 that is to replace an SA's."""

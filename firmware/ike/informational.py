@@ -10,6 +10,7 @@ from ike import registry as R
 from ike.wire import Drop
 
 _DPD = (36136, 36137)  # R-U-THERE and its ACK (RFC 3706 section 5.3)
+_FIRST_CONTACT = const(24578)  # INITIAL-CONTACT (RFC 2407 section 4.6.3.3)
 _FIRST_ERROR = const(1)  # RFC 2408 section 3.14.1
 _LAST_ERROR = const(16383)
 
@@ -51,8 +52,8 @@ def _act(engine, sa, found):
             _notified(engine, sa, body)
             if sa.state == "DEAD":
                 return
-    if sa.dpd:
-        sa.dpd.heard(engine.clock())
+    if sa.state == "ESTABLISHED":
+        sa.heard(engine.clock())
 
 
 def _authenticated(engine, sa, header, datagram):
@@ -75,8 +76,10 @@ def _authenticated(engine, sa, header, datagram):
 def _notified(engine, sa, body):
     """An authenticated notify: an error during the exchange ends it, the rest is reported."""
     name, number = _parse_notify(body)
-    if number in _DPD and sa.dpd:
-        sa.dpd.notified(number, body, engine.clock())
+    if number in _DPD and sa.state == "ESTABLISHED" and "dpd" in sa.peer.capable:
+        from ike import dpd
+
+        dpd.of(sa).notified(number, body, engine.clock())
         return
     engine.event("notify", peer=sa.peer.name, type=name, authenticated=True)
     if sa.state != "ESTABLISHED" and _FIRST_ERROR <= number <= _LAST_ERROR:
@@ -124,6 +127,11 @@ def _names(sa, body):
 def notify_body(number, spi=b""):
     """The body of a notify payload about the ISAKMP SA (RFC 2408 section 3.14)."""
     return struct.pack("!IBBH", 1, 1, len(spi), number) + spi
+
+
+def first_contact(sa):
+    """The body of INITIAL-CONTACT about an SA."""
+    return notify_body(_FIRST_CONTACT, sa.cky_i + sa.cky_r)
 
 
 def notify(engine, sa, number, data=b""):

@@ -4,7 +4,7 @@ IKEv1 has no rekeying of phase 1: a new one is made beside the old one, and then
 Who initiated an exchange deletes what it replaces, once it is established; who responded waits a
 while for that, because the last message may be lost. Where both sides initiate at once, both SAs
 come to be, and both sides see that neither began after the other was established: the one whose
-initiator's cookie is the smaller stays, on either side. Loaded with the first SA.
+initiator's cookie is the smaller stays, on either side. Loaded with the first SA that ends so.
 """
 
 import struct
@@ -44,16 +44,6 @@ def spend(sa, size):
         sa.renew_at = now
     if sa.left <= 0 and sa.state == "ESTABLISHED":
         sa.expires = min(sa.expires, now)
-
-
-def renewal(hal, sa):
-    """When to begin the next phase 1: when 80 to 90 % of the lifetime are over; None where that
-    is the peer's part."""
-    sa.left = limit(sa)
-    if sa.peer.role == "responder":
-        return None
-    lifetime = sa.expires - sa.established
-    return sa.established + lifetime * 8 // 10 + draw(hal, lifetime // 10)
 
 
 def renew(engine, sa, now):

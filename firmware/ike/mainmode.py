@@ -17,7 +17,7 @@ The rules (RFC 2409 section 5):
 from micropython import const
 
 import hal as _hal
-from ike import groups, keys, policy, rivals, wire
+from ike import groups, informational, keys, policy, rivals, wire
 from ike import registry as R
 from ike.exchange import HALF_OPEN_MS, Refused
 from ike.wire import Drop
@@ -113,10 +113,19 @@ def receive(sa, header, datagram, digest, now):
 
 
 def _take(sa, content, found, digest, now):
-    """The IV advances, once an authenticated message is the peer's to its end; Drop."""
-    from ike import ends
+    """The IV advances, once an authenticated message is the peer's to its end; Drop.
 
-    sa.first_contact = ends.check(sa, content, found, digest, now)
+    Most leave no doubt: nothing but zeros behind HASH, no notify but INITIAL-CONTACT.
+    """
+    first = informational.first_contact(sa)
+    notifies = [bytes(body) == first for kind, body, _ in found if kind == R.N]
+    size = sum([len(whole) for _, _, whole in found])
+    if found[-1][0] in (R.HASH, R.SIG) and all(notifies) and not any(content[size:]):
+        sa.first_contact = bool(notifies)
+    else:
+        from ike import ends
+
+        sa.first_contact = ends.check(sa, content, found, digest, now)
     sa.iv = sa.last
 
 
@@ -233,12 +242,11 @@ def _handle_ke_answer(sa, parts):
 
 
 def _fifth(sa):
-    """Message 5; the first to a peer since we began says so, as all he has of us is void."""
+    """Message 5; the first to a peer since we began says so, as all he has of us is void. Before
+    HASH, so that it leaves no doubt at any peer's (see ike/ends.py)."""
     reply = _proof(sa, True)
     if sa.peer.name not in sa.engine.contacted:
-        from ike import ends
-
-        reply = ends.announce(sa, reply)
+        reply.insert(-1, (R.N, informational.first_contact(sa)))
     return reply
 
 

@@ -50,7 +50,8 @@ class Sa:
     first_contact = False  # whether the peer says that he has no other SA with us
     renew_at = None  # when to begin the next phase 1
     left = None  # bytes that may still be protected; None: no limit
-    dpd = None
+    dpd = None  # what was asked and answered, see ike/dpd.py
+    dpd_due = None  # when to ask whether the peer lives
     natt = None  # what is behind a NAT: "us", "peer"; None: nobody looked
     keepalive_at = None
     first = None  # as responder: what message 1 is remembered by, see ike/halfopen.py
@@ -118,6 +119,13 @@ class Sa:
         if self.natt:
             self.path = self.engine.came
 
+    def heard(self, now):
+        """Something authentic came from the peer of an established SA."""
+        if self.both("dpd"):
+            self.dpd_due = now + self.peer.dpd * 1000
+        if self.dpd:
+            self.dpd.tries = 0
+
     def both(self, capability):
         return capability in self.capable and capability in self.peer.capable
 
@@ -177,8 +185,8 @@ class Sa:
         elif self.state == "ESTABLISHED":
             if self.renew_at is not None and now >= self.renew_at:
                 self.engine.renew(self, now)
-            if self.dpd:
-                self.dpd.tick(now)
+            if self.dpd_due is not None and now >= self.dpd_due:
+                self.engine.ask(self, now)
             if self.natt and (self.keepalive_at is None or now >= self.keepalive_at):
                 from ike import natt
 
@@ -195,8 +203,7 @@ class Sa:
         """The time of the next tick that matters, or None."""
         due = self.retransmitter.due
         times = [self.expires if due is None else due, self.renew_at, self.keepalive_at]
-        if self.dpd:
-            times.append(self.dpd.due)
+        times.append(self.dpd_due)
         if self.derive_at and self.is_underived():
             times.append(self.derive_at)
         times = [due for due in times if due is not None]

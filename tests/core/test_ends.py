@@ -93,7 +93,16 @@ def notify_last(sa, plain):
 def vendor_id_last(sa, plain):
     """A vendor ID behind HASH, as Cisco's ASA has it."""
     bodies = [(kind, bytes(body)) for kind, body, _ in parsed(plain) if kind != R.N]
-    return R.ID, wire.chain(bodies + [(128, b"keep"), (R.VID, R.VENDOR_IDS["dpd"])], sa.block())
+    plain = wire.chain(bodies + [(128, b"keep"), (R.VID, R.VENDOR_IDS["dpd"])], sa.block())
+    return R.ID, plain
+
+
+def vendor_id_fills_the_end(sa, plain):
+    """The same without a zero behind it."""
+    bodies = [(kind, bytes(body)) for kind, body, _ in parsed(plain) if kind != R.N]
+    plain = wire.chain(bodies + [(128, bytes(8)), (R.VID, R.VENDOR_IDS["dpd"])])
+    assert len(plain) % sa.block() == 0
+    return R.ID, plain
 
 
 def parsed(plain):
@@ -133,6 +142,7 @@ def test_damage_at_every_byte():
         (5, SUITES[1], notify_last),
         (5, SUITES[2], notify_last),
         (5, SUITES[0], vendor_id_last),
+        (5, SUITES[0], vendor_id_fills_the_end),
         (6, SUITES[0], None),
         (6, SUITES[1], None),
         (6, SUITES[2], None),
@@ -184,7 +194,7 @@ def other_cookies(sa, plain):
 
 
 def ends_body(spi):
-    return R.N, struct.pack("!IBBH", 1, 1, 16, ends.FIRST_CONTACT) + spi
+    return R.N, struct.pack("!IBBH", 1, 1, 16, 24578) + spi
 
 
 def test_what_may_not_be_the_peers_is_taken_when_it_comes_again():

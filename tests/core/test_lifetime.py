@@ -4,6 +4,7 @@
 import struct
 
 from cheap import CheapHal
+from hal import HalError
 from ike import dpd, informational, lifetime
 from ike import registry as R
 from keeping import World
@@ -189,7 +190,7 @@ def test_a_responder_that_has_had_enough_ends_it():
 def test_dpd_asks_only_when_idle_and_stops_when_answered():
     pair = connected({"dpd": 30}, {"dpd": 0})
     sa = pair.i.sas[0]
-    assert sa.dpd.due is None  # a peer that does not announce DPD is never asked
+    assert sa.dpd_due is None  # a peer that does not announce DPD is never asked
     pair = connected({"dpd": 30}, {"dpd": 300})
     before = len(pair.log)
     pair.clock.now = 29999
@@ -200,8 +201,8 @@ def test_dpd_asks_only_when_idle_and_stops_when_answered():
     pair.settle()
     pair.settle()
     assert len(pair.log) == before + 2  # question and answer
-    assert pair.i.sas[0].dpd.due == 60000
-    assert pair.r.sas[0].dpd.due == 30000 + 300000  # the question was a sign of life
+    assert pair.i.sas[0].dpd_due == 60000
+    assert pair.r.sas[0].dpd_due == 30000 + 300000  # the question was a sign of life
     assert pair.i.drops.by_reason == pair.r.drops.by_reason == {}
 
 
@@ -217,6 +218,25 @@ def test_dpd_gives_up_after_its_tries():
     assert pair.i.last_failure["gw"][0] == "dead-peer"
     asked = [d for side, d in pair.log[6:] if side == "i"]
     assert len(asked) == dpd.TRIES
+
+
+def test_a_question_that_cannot_be_made_is_made_later():
+    pair = connected({"dpd": 30}, {"dpd": 300})
+
+    def refuse(n):
+        raise HalError("no random bytes")
+
+    pair.i.hal.random, random = refuse, pair.i.hal.random
+    pair.clock.now = 30000
+    pair.settle()
+    assert pair.i.drops.by_reason == {"not-watched": 1}
+    assert pair.i.deadline() > 30000
+    pair.i.hal.random = random
+    before = len(pair.log)
+    pair.clock.now = pair.i.deadline()
+    pair.settle()
+    pair.settle()
+    assert len(pair.log) == before + 2
 
 
 def told(pair, number, sequence, spi=None):

@@ -85,6 +85,13 @@ MUTANTS = [
         "test_ends",
     ),
     Mutant(
+        "no end of message 5 or 6 is in doubt",
+        "ike/mainmode.py",
+        "if found[-1][0] in (R.HASH, R.SIG) and all(notifies) and not any(content[size:]):",
+        "if True:",
+        "test_ends",
+    ),
+    Mutant(
         "the responder's cookie is not compared",
         "ike/engine.py",
         "if sa.cky_r == header.cky_r or waiting:",
