@@ -2,6 +2,7 @@
 
 from attacker import Attacker, Dice, other
 from cheap import CheapHal
+from ike import rivals
 from pair import SUITE, Pair
 
 LATENCY_MS = 20
@@ -52,7 +53,7 @@ class Run:
         now = pair.clock.now
         for engine in (pair.i, pair.r):
             engine.poll(now)
-            self.rivals = max(self.rivals, len([sa for sa in engine.sas if sa.rival]))
+            self.rivals = max(self.rivals, rivals.number(engine))
         self._send()
         due = [entry for entry in self._transit if entry[0] <= now]
         for entry in due:

@@ -5,12 +5,14 @@ once, and what is queued stays unread, until the socket is bound again. So an em
 again, and is counted.
 """
 
+import gc
 import socket
 import struct
 
 from micropython import const
 
 _SIZE = const(2049)  # one more than the longest message, so that a longer one is seen as such
+_SHORT = const(1025)  # the same for where the heap is in pieces
 _EAGAIN = const(11)
 _ENOMEM = const(12)
 _ENOBUFS = const(105)
@@ -26,6 +28,7 @@ class Link:
         self.send_failures = 0
         self._unsent = []
         self._addresses = {}
+        self._keep()
         self.socket = self._open()
         self.socket.setblocking(False)
         self.sockets = [self.socket]
@@ -46,7 +49,10 @@ class Link:
     def receive(self):
         """(datagram, path) or None where none is waiting."""
         try:
-            datagram, sender = self.socket.recvfrom(_SIZE)
+            try:
+                datagram, sender = self.socket.recvfrom(_SIZE)
+            except MemoryError:
+                datagram, sender = self._receive_short()
         except OSError as error:
             if error.errno == _EAGAIN:
                 return None
@@ -56,6 +62,25 @@ class Link:
             self._bind_again()
             return None
         return datagram, self.local + self.decode(sender)
+
+    def _receive_short(self):
+        """The heap is in pieces: one is kept for this, enough for any message of an exchange with
+        pre-shared keys. Of a longer one the rest is lost."""
+        self._kept = None
+        gc.collect()
+        try:
+            datagram, sender = self.socket.recvfrom(_SHORT)
+            datagram = bytearray(datagram)  # elsewhere: what it came in is free again
+            return datagram, sender
+        finally:
+            gc.collect()
+            self._keep()
+
+    def _keep(self):
+        try:
+            self._kept = bytearray(_SHORT)
+        except MemoryError:
+            pass  # another time
 
     def send(self, path, datagram):
         """Send, or keep for later where the stack has no room just now."""

@@ -23,10 +23,10 @@ def added(kept, seconds, text):
     says the same as the last only counts."""
     at = kept.rfind(b"\n", 0, -1) + 1
     said = kept[at:-1].decode().partition(" ")[2]
-    if said == text or said.startswith(text + " ("):
-        times = int(said[len(text) + 2 :].split()[0]) if said != text else 1
+    times = said[len(text) + 2 : -len(" times)")]
+    if said == text or (times.isdigit() and said == "%s (%s times)" % (text, times)):
         kept = kept[:at]
-        text = "%s (%d times)" % (text, times + 1)
+        text = "%s (%d times)" % (text, int(times or 1) + 1)
     kept += b"%d %s\n" % (seconds, text.encode())
     over = len(kept) - _OCTETS
     return kept if over <= 0 else kept[kept.find(b"\n", over - 1) + 1 :]

@@ -122,10 +122,9 @@ class Agent:
         )
 
     def lighten(self):
-        """Unload the modules that only an exchange with certificates or curves needs."""
-        if "pki.der" not in sys.modules and "hal.curves" not in sys.modules:
-            return
-        modules.unload("pki.", *modules.PUBLIC_KEYS)
+        """Unload the modules that only an exchange needs with certificates, curves or rivals."""
+        if any(name in sys.modules for name in ("pki.der", "hal.curves", "ike.folded")):
+            modules.unload("pki.", "ike.folded", *modules.PUBLIC_KEYS)
 
     def prove(self, op, what, every=True):
         """Run the known answers of an operation: of every engine, or until one has passed. The

@@ -246,9 +246,18 @@ class Engine:
             sa.tick(now)
         for sa in self.sas:
             if sa.wants_derive(now):
+                if sa.spare:
+                    from ike import folded
+
+                    sa = folded.unfold(sa)
                 try:
                     sa.derive_late()
                 except (HalError, MemoryError, PublicKeyError) as error:
+                    if sa.rival and not sa.initiator:
+                        from ike import folded
+
+                        folded.put_off(sa, now)
+                        return True
                     sa.fail("no-crypto-engine", "the shared secret cannot be made: %r" % error)
                 return True
         return False

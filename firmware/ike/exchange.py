@@ -40,9 +40,6 @@ class Retransmitter:
         self.due = now + self.wait
         return True
 
-    def stop(self):
-        self.due = None
-
 
 class Replay:
     """Recognises the last message received, to answer it again without another look at it.

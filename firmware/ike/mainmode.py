@@ -19,7 +19,7 @@ from micropython import const
 import hal as _hal
 from ike import groups, informational, keys, policy, rivals, wire
 from ike import registry as R
-from ike.exchange import HALF_OPEN_MS, Refused
+from ike.exchange import HALF_OPEN_MS, Refused, Retransmitter
 from ike.wire import Drop
 
 # state: (message it waits for, encrypted, handler, next state)
@@ -66,6 +66,9 @@ def receive(sa, header, datagram, digest, now):
     if header.encrypted != encrypted:
         if encrypted:
             raise Drop("unexpected-clear")
+        if sa.folded:
+            rivals.schedule(sa, now)
+            raise Drop("not-derived-yet")
         raise Drop("unexpected-encrypted")
     content = memoryview(datagram)[wire.HEADER : header.length]
     if encrypted:
@@ -86,7 +89,8 @@ def receive(sa, header, datagram, digest, now):
         _take(sa, content, found, digest, now)
         raise
     except Exception:
-        sa.capable, sa.asked = before
+        if (sa.capable, sa.asked) != before:
+            sa.capable, sa.asked = before
         if spare:
             rivals.undo(sa, spare)
         raise
@@ -95,10 +99,10 @@ def receive(sa, header, datagram, digest, now):
         sa.follow()
     if spare:
         rivals.share(sa, spare)
-        if number > 2 and sa.both("natt"):
-            from ike import natt
+    if 2 < number < 5 and sa.both("natt"):
+        from ike import natt
 
-            natt.detect(sa, found)
+        natt.detect(sa, found)
     sa.replay.accept(digest)
     sa.hint = ""
     names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
@@ -340,6 +344,7 @@ def _send(sa, number, bodies, carries):
     sa.engine.transmit(sa, sa.sent)
     if sa.initiator:
         # Diffie-Hellman may have taken longer than the timeout: the clock, not `now`.
+        sa.retransmitter = sa.retransmitter or Retransmitter(sa.peer.retransmit)
         sa.retransmitter.sent(sa.engine.clock())
 
 
@@ -348,6 +353,8 @@ def _send_or_fail(sa, number, bodies, carries):
     try:
         _send(sa, number, bodies, carries)
     except (_hal.HalError, MemoryError) as error:
+        if sa not in sa.engine.sas:  # a rival: as if its message had not come
+            raise
         sa.fail("no-crypto-engine", "message %d cannot be made: %r" % (number, error))
         return False
     return True

@@ -2,16 +2,18 @@
 
 Whoever reads the wire can answer before the peer does. So a state that waits for a message in
 clear goes on waiting, as a *spare* copy beside the state that the message leads to; another
-message of the same number makes a *rival* of the spare, and a new spare. Head, rivals and spares
-are the lines of one exchange; the first that is authenticated ends the others.
+message of the same number makes a *rival*. Head, rivals and spares are the lines of one exchange;
+the first that is authenticated ends the others.
 
 - The lines share what is ours: private exponent, public value, nonce. Message 3, or 4, is the
   same for all, and only the shared secret costs a Diffie-Hellman for each. The first message
   that comes has its own at once; a rival's waits: the responder's until a message 5 fits no line
   so far, the initiator's until its first line has waited for message 6; then one every 100 ms.
+- A message 2 makes a rival of the spare, and a new spare. Of a message 3 or 4 the spare keeps only
+  what it brought: the rival is *folded*, until its Diffie-Hellman is due (ike/folded.py).
 - Spares have no timers. When a line repeats its message for the second time, the messages before
   are repeated too: what answered them may not have been the peer, and the peer's answer lost.
-- There are so many rivals and no more, in an exchange and in the agent: the first that come. An
+- There are so many rivals and no more: the first that come, and each exchange has its share. An
   attacker who places more, all well-formed and each another, before the peer's own single message
   arrives, costs that attempt.
 """
@@ -19,15 +21,16 @@ are the lines of one exchange; the first that is authenticated ends the others.
 from micropython import const
 
 from ike import wire
-from ike.exchange import Replay, Retransmitter
+from ike.exchange import Replay
 from ike.wire import Drop
 
-MAX_RIVALS = const(32)  # in the agent
 MAX_ANSWERS = const(24)  # messages 2 in one exchange
 _PATIENCE_MS = const(200)  # how long message 6 may take before a rival's message 5 is made
 _TOO_MANY = const("too-many-rivals")
 _LATE = const(5)  # the retransmission from which message 1 is repeated whatever came since
 _INTERVAL_MS = const(100)  # from one rival's Diffie-Hellman to the next
+# What a copy of a line does not have of it.
+_OWN = ("replay", "retransmitter", "spare", "rival", "folded", "forks", "derive_at")
 
 
 def receive(engine, lines, header, datagram, digest, now):
@@ -38,10 +41,15 @@ def receive(engine, lines, header, datagram, digest, now):
         if asked:  # the responder's cookie is taken only with a valid answer
             line.cky_r = header.cky_r
         try:
-            engine.process(line, header, datagram, digest, now)
+            if line.spare and not asked and not header.encrypted:
+                from ike import folded
+
+                folded.fold(line, header, datagram, digest, now)
+            else:
+                engine.process(line, header, datagram, digest, now)
             return
         except Drop as drop:
-            if why is None or drop.args[0] == _TOO_MANY:
+            if why is None or drop.args[0] in (_TOO_MANY, "duplicate"):
                 why = drop
         finally:
             if asked and line.state == "MAIN_I1":
@@ -49,30 +57,44 @@ def receive(engine, lines, header, datagram, digest, now):
     raise why
 
 
-def spare(line):
-    """A copy of a line that a message in clear is about to move on, among the engine's SAs."""
-    engine = line.engine
-    if line.spare:
-        most = MAX_ANSWERS if line.state == "MAIN_I1" else MAX_RIVALS
-        if line.forks == most or len([sa for sa in engine.sas if sa.rival]) >= MAX_RIVALS:
-            raise Drop(_TOO_MANY)
+def number(engine):
+    """How many rivals there are."""
+    return sum([len(sa.folded) + sa.rival for sa in engine.sas])
+
+
+def another(line):
+    """A line that is as this one, but for its timers and its part in the exchange."""
     copy = object.__new__(type(line))
     for name, value in line.__dict__.items():
-        setattr(copy, name, value)
+        if name not in _OWN:
+            setattr(copy, name, value)
     copy.replay = Replay(line.replay.digest)
-    copy.retransmitter = Retransmitter(line.peer.retransmit)
-    copy.reassembly = None
-    copy.expires = None
+    copy.reassembly = copy.expires = None
+    return copy
+
+
+def spare(line):
+    """A copy of a line that a message in clear is about to move on, among the engine's SAs; None
+    where the line is none of them, but a rival to be folded."""
+    engine = line.engine
+    if line not in engine.sas:
+        return None
+    if line.spare:
+        if line.forks == MAX_ANSWERS:
+            raise Drop(_TOO_MANY)
+        from ike import folded
+
+        folded.room(line)
+    copy = another(line)
     copy.spare = True
-    copy.rival = False
     if line.state == "MAIN_I1":
         copy.cky_r = wire.ZERO_COOKIE
+    engine.sas.append(copy)
     if line.spare:
         copy.forks = line.forks + 1
         line.spare = False
         line.rival = True
         line.derive_at = None
-    engine.sas.append(copy)
     return copy
 
 
@@ -110,7 +132,7 @@ def others(line):
 def settle(line):
     """A line is authenticated: its rivals were not the peer's."""
     for sa in others(line):
-        if not sa.spare:
+        for _ in range(len(sa.folded) + (not sa.spare)):
             line.engine.drops.count("spoofed")
     discard(line)
     line.rival = False
@@ -124,19 +146,28 @@ def discard(line):
 
 
 def relieve(engine):
-    """Memory is short: forget the rivals that came last, half of them; where there are none, of
-    the exchanges that others began. Never the first."""
-    found = [sa for sa in engine.sas if sa.rival]
-    if len(found) < 2:
-        found = [sa for sa in engine.sas if not sa.initiator and sa.state != "ESTABLISHED"]
+    """Memory is short: forget half of the rivals, those that came last of the exchanges that have
+    the most; where there are none, half of the exchanges that others began. Never the first."""
+    if number(engine) > 1:
+        from ike import folded
+
+        folded.halve(engine)
+        return
+    found = [sa for sa in engine.sas if not sa.initiator and sa.state != "ESTABLISHED"]
     for sa in found[max(1, len(found) // 2) :]:
         engine.abandoned(sa)
 
 
 def ended(line):
     """A line ended without success: True where it was the exchange's last, whose spares go too."""
-    if any(not sa.spare for sa in others(line)):
+    rest = others(line)
+    if any(not sa.spare for sa in rest):
         return False
+    now = line.engine.clock()
+    for sa in rest:
+        if sa.folded and (line.initiator or now < line.expires):
+            schedule(sa, now)
+            return False
     discard(line)
     return True
 

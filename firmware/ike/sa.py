@@ -9,7 +9,7 @@ from binascii import hexlify
 import hal as _hal
 from ike import keys, wire
 from ike import registry as R
-from ike.exchange import HALF_OPEN_MS, Replay, Retransmitter
+from ike.exchange import HALF_OPEN_MS, Replay
 from ike.wire import Drop
 
 # state: the secrets that exist in it; leaving for a state without one wipes it. A spare holds x
@@ -26,6 +26,7 @@ SECRETS = {
 }
 _ALL_SECRETS = ("x", "skeyid", "skeyid_d", "skeyid_a", "ka")
 _OVER = ("ESTABLISHED", "DEAD")
+_EXCHANGE = ("sai_b", "ni_b", "nr_b", "g_xi", "g_xr", "retransmitter")  # for an exchange only
 _MAY_BE_LARGE = ("MAIN_R2", "MAIN_I3", "ESTABLISHED")  # the next message, or its repetition
 
 
@@ -44,7 +45,8 @@ class Sa:
     hint = ""  # why the last datagram was of no use, for the reason of a failure
     iv = None
     modexp_ms = 0
-    spare = rival = False  # see ike/rivals.py, also for the next two
+    spare = rival = False  # see ike/rivals.py, also for the next three
+    folded = ()  # a spare's rivals that are no lines yet
     forks = 0  # how often a spare has become a rival
     derive_at = 0  # when the shared secret may be made; None: not yet needed
     first_contact = False  # whether the peer says that he has no other SA with us
@@ -55,6 +57,11 @@ class Sa:
     natt = None  # what is behind a NAT: "us", "peer"; None: nobody looked
     keepalive_at = None
     first = None  # as responder: what message 1 is remembered by, see ike/halfopen.py
+    capable = set()  # what the peer's vendor IDs announce, by registry.VENDOR_IDS; never changed
+    asked = False  # for a certificate of ours
+    retransmitter = None  # of what an initiator has sent
+    last = None  # the last ciphertext block of the message in hand
+    refusal: tuple = None  # see refuse_later
     sai_b = ni_b = nr_b = g_xi = g_xr = None
     x = skeyid = skeyid_d = skeyid_a = ka = None
 
@@ -68,14 +75,9 @@ class Sa:
         self.lives = peer.lives
         self.started = now
         self.expires = None if initiator else now + HALF_OPEN_MS
-        self.retransmitter = Retransmitter(peer.retransmit)
         self.replay = Replay()
         self.suite = None
-        self.capable = set()  # what the peer's vendor IDs announce, by registry.VENDOR_IDS
-        self.asked = False  # for a certificate of ours
         self.reassembly = None
-        self.last = None  # the last ciphertext block of the message in hand
-        self.refusal = None  # see refuse_later
 
     # --- the single writer of the state -------------------------------------------------------
 
@@ -86,15 +88,18 @@ class Sa:
                 self.forget(name)
         self.reassembly = None
         if state in _OVER:
-            self.sai_b = self.ni_b = self.nr_b = self.g_xi = self.g_xr = None
-            self.retransmitter.stop()
+            for name in _EXCHANGE:
+                if getattr(self, name) is not None:
+                    setattr(self, name, None)
         self.state = state
 
     def forget(self, name):
         """Wipe a secret, unless another line of the exchange needs it."""
         secret = getattr(self, name)
+        if secret is None:
+            return
         setattr(self, name, None)
-        if secret is not None and not any(getattr(sa, name) is secret for sa in self.engine.sas):
+        if not any(getattr(sa, name) is secret for sa in self.engine.sas):
             _hal.wipe(secret)
 
     # --- what the engine calls ----------------------------------------------------------------
@@ -163,7 +168,7 @@ class Sa:
         return due and self.is_underived()
 
     def is_underived(self):
-        return self.state in ("MAIN_R2", "MAIN_I3") and self.x is not None
+        return self.folded or (self.state in ("MAIN_R2", "MAIN_I3") and self.x is not None)
 
     def decrypt(self, content, iv):
         """(plaintext as a memoryview, last ciphertext block)."""
@@ -174,7 +179,7 @@ class Sa:
 
     def tick(self, now):
         """Timers: retransmission, the end of a half-open exchange, the end of the lifetime."""
-        again = self.retransmitter.expired(now)
+        again = self.retransmitter and self.retransmitter.expired(now)
         if again:
             _main_mode().retransmit(self, self.retransmitter.attempt)
         elif again is False or (self.expires is not None and now >= self.expires):
@@ -201,7 +206,7 @@ class Sa:
 
     def deadline(self):
         """The time of the next tick that matters, or None."""
-        due = self.retransmitter.due
+        due = self.retransmitter and self.retransmitter.due
         times = [self.expires if due is None else due, self.renew_at, self.keepalive_at]
         times.append(self.dpd_due)
         if self.derive_at and self.is_underived():

@@ -2,6 +2,7 @@
 
 import json
 
+from agent import console as module
 from agent.console import Console, Refused
 
 
@@ -104,3 +105,29 @@ def test_we_notify():
 def test_a_method_that_is_found_elsewhere():
     request = ECHO.replace(b"echo", b"found")
     assert Line().say(request) == [ANSWER]
+
+
+class ShortOfMemory:
+    """json on a heap in pieces: what has more than 20 characters does not fit."""
+
+    loads = json.loads
+
+    @staticmethod
+    def dumps(value):
+        text = json.dumps(value)
+        if len(text) > 20:
+            raise MemoryError
+        return text
+
+
+def test_a_line_comes_in_pieces_where_memory_does():
+    line = Line()
+    line.say(b"")
+    sent = {"list": [1, "two", [], {}], "nothing": None, "dict": {"a": [True], "b c": "d\n"}}
+    module.json = ShortOfMemory
+    try:
+        line.console.notify("event", sent)
+    finally:
+        module.json = json
+    assert line.written.endswith(b"\n") and line.written.count(b"\n") == 1
+    assert json.loads(line.written.decode())["params"] == sent

@@ -74,6 +74,23 @@ def test_receive_tells_the_path():
     assert link.receive() is None
 
 
+def test_a_heap_in_pieces():
+    """What is kept for it is given up for a datagram, and kept again; a longer one is cut."""
+    link, fake = make_link()
+    receive, kept = fake.recvfrom, []
+
+    def short_of_memory(size):
+        kept.append(link._kept is not None)
+        if size > 1025:
+            raise MemoryError
+        return receive(size)
+
+    fake.recvfrom = short_of_memory
+    fake.queue += [b"one", bytes(2000)]
+    assert [bytes(datagram) for datagram, _ in drain(link, 3)] == [b"one", bytes(1025)]
+    assert kept == [True, False] * 3 and len(link._kept) == 1025
+
+
 def test_an_empty_datagram_does_not_deafen_the_board():
     link, fake = make_link()
     fake.queue += [b"before", b"", b"after", b"", b"", b"last"]

@@ -50,6 +50,12 @@ def test_a_repetition_counts():
 def test_what_only_begins_alike_is_no_repetition():
     told = kept(event("drop", reason="bad"), event("drop", reason="bad-hash"), event("drop"))
     assert told == ["1 drop bad", "1 drop bad-hash", "1 drop"]
+    told = kept(
+        event("failed", reason="none came (last: bad)"), event("failed", reason="none came")
+    )
+    assert told == ["1 failed none came (last: bad)", "1 failed none came"]
+    told = kept(event("failed", reason="it (two times)"), event("failed", reason="it"))
+    assert told == ["1 failed it (two times)", "1 failed it"]
 
 
 def test_the_oldest_make_room():

@@ -143,8 +143,10 @@ def content(engine: Any) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytearray):
         return bytes(value)
-    if value is None or isinstance(value, (bytes, int, str, tuple)):
+    if value is None or isinstance(value, (bytes, int, str)):
         return value
+    if isinstance(value, tuple):
+        return tuple(_plain(each) for each in value)
     return str(sorted(value)) if isinstance(value, (set, frozenset)) else type(value).__name__
 
 

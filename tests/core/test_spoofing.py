@@ -2,8 +2,8 @@
 """No clear or corrupt packet costs an honest exchange, up to the limits that rivals.py names."""
 
 from cheap import CheapHal
+from ike import folded, rivals, wire
 from ike import registry as R
-from ike import rivals, wire
 from pair import INITIATOR, RESPONDER, SUITE, Pair, changed
 from spoofing import Run
 
@@ -40,7 +40,7 @@ def test_one_spoofed_message_2_3_or_4_before_the_peers():
         assert finish(pair), number
         victim = pair.i if number != 3 else pair.r
         assert victim.drops.by_reason["spoofed"] == 1, (number, victim.drops.by_reason)
-        assert not any(sa.rival or sa.spare for sa in pair.i.sas + pair.r.sas)
+        assert not any(sa.rival or sa.spare or sa.folded for sa in pair.i.sas + pair.r.sas)
 
 
 def test_spoofed_ones_after_the_peers_cost_nothing_but_a_line():
@@ -111,8 +111,8 @@ def test_the_number_of_rivals_is_bounded():
         engine = pair.i if victim == "i" else pair.r
         for value in range(200):
             pair.give(victim, changed(honest, 8 if number == 2 else 99, value))
-        most = rivals.MAX_ANSWERS if number == 2 else rivals.MAX_RIVALS
-        assert len([sa for sa in engine.sas if sa.rival]) == most
+        most = rivals.MAX_ANSWERS if number == 2 else folded.MAX_RIVALS
+        assert rivals.number(engine) == most
         assert engine.drops.by_reason["too-many-rivals"] == 200 - most - 1
         pair.clock.now = 400000
         while engine.poll(pair.clock.now):
@@ -124,14 +124,45 @@ def test_the_number_of_rivals_is_bounded():
         assert engine.sas == []  # and it ends by its timers
 
 
+def test_rivals_of_other_exchanges_leave_an_exchange_its_share():
+    """All the rivals that there may be, in exchanges of the attacker's; derived ones or not."""
+    for derived in (False, True):
+        pair = started(0)
+        first = pair.pending.pop(0)[1]
+        for number in range(1, 4):
+            pair.give("r", changed(first, 1, first[1] ^ number))
+        cookies = [bytes(sa.cky_i) + bytes(sa.cky_r) for sa in pair.r.sas]
+        pair.collect("r")
+        pair.pending = [("i", first)]
+        pair.settle(2)
+        third = pair.pending.pop(0)[1]
+        for value in range(60):
+            for cookie in cookies:
+                pair.give("r", cookie + bytes(changed(third, 99, value))[16:])
+        assert rivals.number(pair.r) == folded.MAX_RIVALS
+        if derived:
+            for cookie in cookies:
+                pair.give("r", wire.message(cookie[:8], cookie[8:], R.ID, 2, True, 0, bytes(64)))
+            for pair.clock.now in range(0, 5000, 50):
+                pair.r.poll(pair.clock.now)
+            assert not any(sa.folded for sa in pair.r.sas)
+        for flip in range(1, 5):
+            pair.give("r", changed(third, 99, third[99] ^ flip))
+        pair.collect("r")
+        pair.pending = [("i", third)]
+        assert finish(pair), derived
+        assert "too-many-rivals" in pair.r.drops.by_reason
+
+
 def test_rivals_make_room_where_memory_is_short():
     pair = started(3)
     honest = pair.pending[0][1]
     for flip in range(1, 17):
         pair.give("i", changed(honest, 99, honest[99] ^ flip))
-    rival = [sa for sa in pair.i.sas if sa.rival]
+    before = next(sa for sa in pair.i.sas if sa.folded).folded
+    assert len(before) == 15 == rivals.number(pair.i)
     pair.i.relieve()
-    assert [sa for sa in pair.i.sas if sa.rival] == rival[: len(rival) // 2]
+    assert [sa.folded for sa in pair.i.sas if sa.folded] == [before[:7]]
     assert finish(pair)
     pair = started(1)
     first = pair.log[0][1]
@@ -140,6 +171,27 @@ def test_rivals_make_room_where_memory_is_short():
     for _ in range(9):
         pair.r.relieve()
     assert [bytes(sa.cky_i) for sa in pair.r.sas] == [bytes(first[:8])]
+
+
+def test_a_rival_waits_where_there_is_no_memory_for_its_secret():
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    pair.give("r", changed(honest, 99, honest[99] ^ 1))
+    pair.r.poll(0)
+    pair.pending = [("i", honest)]
+    pair.settle(3)  # message 5 fits no line so far
+    modexp = pair.r.hal.modexp
+
+    def fail(*_):
+        raise MemoryError
+
+    pair.r.hal.modexp = fail
+    for pair.clock.now in range(50, 2000, 50):
+        pair.settle()
+    assert [sa.state for sa in pair.r.sas if sa.rival] == ["MAIN_R2"]
+    pair.r.hal.modexp = modexp
+    assert finish(pair)
+    assert not [e for e in pair.events["r"] if e["event"] == "failed"]
 
 
 def test_a_first_message_whose_place_was_taken():
