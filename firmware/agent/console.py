@@ -91,19 +91,9 @@ class Console:
     def _send(self, value):
         try:
             text = json.dumps(value).encode() + b"\n"
-        except MemoryError:  # the heap is in pieces, so is the line
-            self._send_pieces(value)
+        except MemoryError:
+            from agent import pieces
+
+            pieces.write(value, self._write)
             text = b"\n"
         self._write(text)
-
-    def _send_pieces(self, value):
-        if value and isinstance(value, (dict, list)):
-            named = isinstance(value, dict)
-            before = "{" if named else "["
-            for each in value:
-                self._write((before + (json.dumps(each) + ":" if named else "")).encode())
-                self._send_pieces(value[each] if named else each)
-                before = ","
-            self._write(b"}" if named else b"]")
-        else:
-            self._write(json.dumps(value).encode())

@@ -69,30 +69,42 @@ def unfold(spare):
 def room(line):
     """See to it that there is room for one more rival of a line's exchange; Drop."""
     if rivals.number(line.engine) >= MAX_RIVALS:
-        _make_room(line.engine, bytes(line.cky_i))
+        _make_room(line.engine, line.cky_i)
 
 
-def _make_room(engine, cookie=None):
+def _make_room(engine, cky_i=None):
     """Forget the last rival of the exchange that has the most; Drop where the exchange with a
-    cookie would then have more."""
-    held = {}
+    cookie would then have more. It takes hardly any memory."""
+    most, last = 0, engine.sas[0]
     for sa in engine.sas:
-        cky_i = bytes(sa.cky_i)
-        held[cky_i] = held.get(cky_i, 0) + len(sa.folded) + sa.rival
-    most = max(held, key=held.get)
-    if cookie and held[most] <= held[cookie] + 1:
+        if sa.folded or sa.rival:
+            held = _held(engine, sa.cky_i)
+            if held > most or sa.cky_i == last.cky_i:
+                most, last = held, sa
+    if cky_i and most <= _held(engine, cky_i) + 1:
         raise Drop("too-many-rivals")
-    last = [sa for sa in engine.sas if sa.cky_i == most and (sa.folded or sa.rival)][-1]
     if last.folded:
         last.folded = last.folded[:-1]
     else:
         engine.abandoned(last)
 
 
-def halve(engine):
-    """Memory is short: forget half of the rivals."""
-    for _ in range((rivals.number(engine) + 1) // 2):
-        _make_room(engine)
+def _held(engine, cky_i):
+    """How many rivals an exchange has."""
+    return sum(len(sa.folded) + sa.rival for sa in engine.sas if sa.cky_i == cky_i)
+
+
+def relieve(engine):
+    """Memory is short: forget half of the rivals, those that came last of the exchanges that have
+    the most; where there are none, half of the exchanges that others began. Never the first."""
+    many = rivals.number(engine)
+    if many > 1:
+        for _ in range((many + 1) // 2):
+            _make_room(engine)
+        return
+    found = [sa for sa in engine.sas if not sa.initiator and sa.state != "ESTABLISHED"]
+    for sa in found[max(1, len(found) // 2) :]:
+        engine.abandoned(sa)
 
 
 def put_off(line, now):
@@ -101,4 +113,4 @@ def put_off(line, now):
     line.derive_at = None
     rivals.schedule(line, now)
     if rivals.number(line.engine) > 1:
-        halve(line.engine)
+        relieve(line.engine)

@@ -59,7 +59,7 @@ def receive(engine, lines, header, datagram, digest, now):
 
 def number(engine):
     """How many rivals there are."""
-    return sum([len(sa.folded) + sa.rival for sa in engine.sas])
+    return sum(len(sa.folded) + sa.rival for sa in engine.sas)
 
 
 def another(line):
@@ -143,19 +143,6 @@ def discard(line):
     for sa in others(line):
         line.engine.sas.remove(sa)
         sa.discard()
-
-
-def relieve(engine):
-    """Memory is short: forget half of the rivals, those that came last of the exchanges that have
-    the most; where there are none, half of the exchanges that others began. Never the first."""
-    if number(engine) > 1:
-        from ike import folded
-
-        folded.halve(engine)
-        return
-    found = [sa for sa in engine.sas if not sa.initiator and sa.state != "ESTABLISHED"]
-    for sa in found[max(1, len(found) // 2) :]:
-        engine.abandoned(sa)
 
 
 def ended(line):

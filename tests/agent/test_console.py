@@ -3,6 +3,7 @@
 import json
 
 from agent import console as module
+from agent import pieces
 from agent.console import Console, Refused
 
 
@@ -124,10 +125,10 @@ def test_a_line_comes_in_pieces_where_memory_does():
     line = Line()
     line.say(b"")
     sent = {"list": [1, "two", [], {}], "nothing": None, "dict": {"a": [True], "b c": "d\n"}}
-    module.json = ShortOfMemory
+    module.json = pieces.json = ShortOfMemory
     try:
         line.console.notify("event", sent)
     finally:
-        module.json = json
+        module.json = pieces.json = json
     assert line.written.endswith(b"\n") and line.written.count(b"\n") == 1
     assert json.loads(line.written.decode())["params"] == sent
