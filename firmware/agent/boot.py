@@ -1,6 +1,7 @@
 """From power-on to a running engine. Unloaded afterwards, to leave its memory to the exchanges."""
 
 import gc
+from binascii import a2b_base64
 
 from modules import PUBLIC_KEYS, unload
 
@@ -23,6 +24,7 @@ _RESIDENT = (
 # Bytes allocated between two collections: at boot; then where a full heap would grow.
 _THRESHOLD = 4096
 _THRESHOLD_GROWING = 16384
+_EC_KEY = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01"  # id-ecPublicKey (RFC 5480 section 2.1.1)
 _NOTHING_THERE = ("not-provisioned", "provisioning-lost")
 _WILDCARDS = ("0.0.0.0", "::")
 
@@ -191,16 +193,25 @@ def load_machine_code(path):
     takes much memory for a moment, and what comes of it stays.
     """
     try:
-        text = str(_read(path).get("peer"))
-    except (Fatal, AttributeError):
-        return  # load() will say it
-    if "ecp" in text or "curve25519" in text or "cert" in text:
+        given = _read(path)
+        text = str(given.get("peer"))
+        needed = "ecp" in text or "curve25519" in text or "cert" in text and _on_curves(given)
+    except (Fatal, AttributeError, KeyError, TypeError, ValueError):
+        needed = False  # load() will say it
+    given = text = None
+    if needed:
         gc.collect()
         from hal import machine
 
         machine.kind()
         unload(*PUBLIC_KEYS)
     unload("agent.store")
+
+
+def _on_curves(given):
+    """Whether a certificate of ours, or of a CA that we believe, has a key on a curve."""
+    section = given["certificate"]
+    return any(_EC_KEY in a2b_base64(text) for text in section["chain"] + section["ca"])
 
 
 def make_peers(agent):

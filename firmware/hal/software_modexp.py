@@ -14,6 +14,9 @@ that depend on the exponent), and the heap keeps what they held until it is used
 
 import gc
 
+from micropython import const
+
+_PUBLIC = const(4)  # bytes: so short is only the exponent of an RSA key, which is no secret
 _ROOM = 128  # free heap, in lengths of the modulus, with which the large table can be afforded
 
 
@@ -31,6 +34,11 @@ def _window(size):
 
 def modexp(base, exponent, modulus):
     """base ** exponent mod modulus: big-endian bytes-likes; a bytearray as long as the modulus."""
+    if len(exponent) <= _PUBLIC:
+        gc.collect()
+        p = int.from_bytes(modulus, "big")
+        x = pow(int.from_bytes(base, "big"), int.from_bytes(exponent, "big"), p)
+        return bytearray(x.to_bytes(len(modulus), "big"))
     window = _window(len(modulus))
     try:
         return _power(base, exponent, modulus, window)

@@ -135,6 +135,8 @@ class Credentials:
                 raise Refused(*refusal)
             sa.refuse_later(*refusal)
             raise Drop(code)
+        finally:
+            modules.unload("pki.")  # what comes next is our signature, or the watch over the SA
 
     def _authenticate(self, sa, parts, initiators):
         from ike import mainmode
