@@ -86,7 +86,10 @@ def boot(agent, path):
     if agent.credentials and not agent.credentials.is_pair(agent.hal):
         raise Fatal("bad-configuration", "certificate.key: not the key of the certificate")
     unload(*PUBLIC_KEYS)
-    gc.threshold(_THRESHOLD_GROWING if agent.room else -1)
+    if agent.room:
+        gc.threshold(_THRESHOLD_GROWING)
+    elif not agent.credentials:  # with certificates, modules come and go all the time
+        gc.threshold(-1)
     strict = agent.config["device"]["strict"]
     natt_port = network["natt_port"]
     agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict, natt_port)

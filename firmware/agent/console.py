@@ -24,7 +24,7 @@ class Console:
     other, or None; `write(bytes)`: the serial line."""
 
     def __init__(self, write, methods, find):
-        self._write = write
+        self.write = write
         self._methods = methods
         self._find = find
         self._line = bytearray()
@@ -94,6 +94,6 @@ class Console:
         except MemoryError:
             from agent import pieces
 
-            pieces.write(value, self._write)
+            pieces.write(value, self.write)
             text = b"\n"
-        self._write(text)
+        self.write(text)

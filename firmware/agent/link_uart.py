@@ -5,6 +5,7 @@ again. So nothing is lost without either side's knowing: a line that noise has h
 """
 
 from binascii import a2b_base64, b2a_base64
+from json import dumps
 
 from micropython import const
 
@@ -12,6 +13,7 @@ from agent.console import Refused
 
 _MAX_WAITING = const(6)  # as many as lwIP keeps for a socket
 _MAX_DATAGRAM = const(2049)
+_PIECE = const(192)  # bytes that are sent at once: a full heap has no large pieces
 
 
 class Link:
@@ -33,8 +35,13 @@ class Link:
 
     def send(self, path, datagram):
         """Hand a datagram to the host."""
-        data = b2a_base64(datagram).decode().strip()
-        self._console.notify("udp", {"path": path, "data": data})
+        write = self._console.write
+        write(
+            b'{"jsonrpc":"2.0","method":"udp","params":{"path":%s,"data":"' % dumps(path).encode()
+        )
+        for at in range(0, len(datagram), _PIECE):
+            write(b2a_base64(datagram[at : at + _PIECE])[:-1])
+        write(b'"}}\n')
 
     def flush(self):
         """Nothing ever waits: the serial line takes what it is given."""

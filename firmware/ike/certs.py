@@ -152,6 +152,7 @@ class Credentials:
         if not self._is_signed(hal, Certificate(certificates[0]), digest, parts[R.SIG]):
             sa.refuse_later("bad-signature", R.INVALID_SIGNATURE, "the peer's signature is wrong")
             raise Drop("bad-signature")
+        self._make_room()  # the CAs' keys may be of the other kind
         anchors = [Certificate(der) for der in self._anchors]
         revocation = None
         if self._crls or self._crl_required:

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ikelet import resources
+from ikelet import resources, shrink
 from ikelet.boards import Board
 from ikelet.errors import IkeletError, MisuseError
 
@@ -23,19 +23,39 @@ class BuildError(MisuseError):
     """The firmware cannot be compiled here."""
 
 
-def files(board: Board) -> dict[str, bytes]:
-    """Path on the board -> content, of all that the board needs but its configuration."""
+def files(board: Board, names: bool = False) -> dict[str, bytes]:
+    """Path on the board -> content, of all that the board needs but its configuration. `names`:
+    with those of constants, for tests on the board (see ikelet.shrink)."""
     shipped = {"board.json": _compact(board.on_board())}
+    known = {} if names else _constants()
     for path in sorted(_sources(board)):
         name = path.relative_to(resources.firmware()).as_posix()
         content = path.read_bytes()
         if path.suffix == ".json":
             shipped[name] = _compact(json.loads(content))
-        elif name == "main.py" or content.startswith(SOURCE_MARK.encode()):
+        elif name == "main.py":
             shipped[name] = content
+        elif content.startswith(SOURCE_MARK.encode()):
+            shipped[name] = f"{SOURCE_MARK}\n{shrink.anonymous(content.decode())}\n".encode()
         else:
+            module = _module(path)
+            if module in known:
+                content = shrink.folded(module, content.decode(), known).encode()
             shipped[shown_as(name)] = compiled(name, content)
     return shipped
+
+
+@functools.cache
+def _constants() -> shrink.Constants:
+    """Of all the firmware's modules, whatever the board."""
+    paths = sorted(resources.firmware().rglob("*.py"))
+    return shrink.constants({_module(path): path.read_text(encoding="utf-8") for path in paths})
+
+
+def _module(path: Path) -> str:
+    """The name by which a firmware's file is imported."""
+    name = path.relative_to(resources.firmware()).with_suffix("").as_posix().replace("/", ".")
+    return name.removesuffix(".__init__")
 
 
 def sizes(shipped: Mapping[str, bytes]) -> dict[str, int]:

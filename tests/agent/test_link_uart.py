@@ -1,7 +1,7 @@
 """Datagrams over the console: one line each, answered, refused when there is no room."""
 
 import json
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 
 from agent.console import Console
 from agent.link_uart import Link
@@ -43,6 +43,11 @@ def test_in_and_out():
     (note,) = host.said()
     assert note["method"] == "udp" and note["params"]["path"] == PATH
     assert note["params"]["data"] == "AGFuc3dlcv8="
+    for size in (0, 192, 193, 1000):
+        datagram = bytes(range(250)) * 4
+        host.link.send(tuple(PATH), datagram[:size])
+        (note,) = host.said()
+        assert a2b_base64(note["params"]["data"]) == datagram[:size]
 
 
 def test_a_full_queue_is_said():

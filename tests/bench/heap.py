@@ -18,6 +18,7 @@ from ikelet.agent import Agent, Event
 from ikelet.boards import Board
 from ikelet.demo import LOOPBACK, free_port
 from ikelet.errors import IkeletError
+from ikelet_hil import lab
 from report import Figure, Report, Table, Tell, UnavailableError
 
 TITLE = "Heap"
@@ -25,7 +26,10 @@ SUITE = "aes256-sha256-modp2048"
 HANDSHAKE_LIMIT = 24 * 1024
 IDLE_LIMIT, IDLE_AIM = 80 * 1024, 60 * 1024
 BOARDS = ("unix", "qemu-rv32")
+CERTIFICATE_BOARD, CERTIFICATE_LIMIT = "qemu-rv32", 48 * 1024
+KEYS = ("rsa2048", "ecdsa256")
 _STEP = 256  # bytes: how exact a bisection is
+_REST = 0.5  # seconds
 _TIMEOUT = 15  # seconds for a handshake
 _MAIN = Path(__file__).with_name("on_board") / "occupied_main.py"
 _FILES = build.files
@@ -50,6 +54,7 @@ def run(rounds: int, tell: Tell) -> Report:
         raise UnavailableError("; ".join(report.notes))
     columns = ["board", "heap", "idle", "free", "handshake", "scattered"]
     report.tables.append(Table(f"bytes of heap, {SUITE}", columns, rows))
+    _certificates(report, tell)
     _smallest_heaps(boards.find("unix"), report, tell)
     report.notes += [
         "handshake: what must be free above idle, in one piece",
@@ -82,8 +87,48 @@ def _measure(board: Board, report: Report, tell: Tell) -> tuple[int, ...]:
     return idle["free"] + idle["used"], idle["used"], idle["free"], *needed
 
 
-def _needed(board: Board, most: int, scattered: bool, tell: Tell) -> int:
-    """The bytes that must be free when idle, in one piece or scattered, for a handshake."""
+def _certificates(report: Report, tell: Tell) -> None:
+    """What a handshake takes with certificates: each side sends its own and one intermediate."""
+    board = boards.find(CERTIFICATE_BOARD)
+    why = boards.usable(board)
+    if why:
+        return
+    rows = []
+    for kind in KEYS:
+        tell(f"{board.name}: {kind}")
+        with _running(board, kind) as agent:
+            idle = _idle(agent)
+            before = _operations(agent)
+            _handshake(agent)
+            after = _operations(agent)
+        done = {op: number - before.get(op, 0) for op, number in after.items()}
+        needed = _needed(board, idle["free"], False, tell, kind)
+        told = ", ".join(f"{number} {op}" for op, number in sorted(done.items()) if number)
+        rows.append([kind, f"{idle['used']:,}", f"{idle['free']:,}", f"{needed:,}", told])
+        report.figures.append(
+            Figure(
+                f"heap-certificates-{kind}",
+                f"heap on {board.name}: a handshake with {kind} and a chain of 2, above idle",
+                needed,
+                "bytes",
+                CERTIFICATE_LIMIT,
+            )
+        )
+    columns = ["key", "idle", "free", "handshake", "operations"]
+    report.tables.append(
+        Table(f"certificates on {board.name}: bytes of heap, {SUITE}, chain of 2", columns, rows)
+    )
+
+
+def _operations(agent: Agent) -> dict[str, int]:
+    """How often an engine has exponentiated, or multiplied a point."""
+    engines = agent.call("counters")["engines"]
+    return {op: sum(engines.get(op, {}).values()) for op in ("modexp", "ec", "ec_sum")}
+
+
+def _needed(board: Board, most: int, scattered: bool, tell: Tell, kind: str = "") -> int:
+    """The bytes that must be free when idle, in one piece or scattered, for a handshake; `kind`
+    as in _running."""
 
     def succeeds(free: int) -> bool:
         where = "scattered" if scattered else "in one piece"
@@ -94,7 +139,7 @@ def _needed(board: Board, most: int, scattered: bool, tell: Tell) -> int:
             agent.call("occupy", {"free": free, "scattered": scattered})
             _handshake(agent)
 
-        return _attempt(board, work, tell)
+        return _attempt(board, work, tell, kind)
 
     return _bisect(succeeds, 0, most)
 
@@ -126,9 +171,9 @@ def _bisect(succeeds: Callable[[int], bool], low: int, high: int) -> int:
     return high
 
 
-def _attempt(board: Board, work: Callable[[Agent], Any], tell: Tell) -> bool:
+def _attempt(board: Board, work: Callable[[Agent], Any], tell: Tell, kind: str = "") -> bool:
     try:
-        with _running(board) as agent:
+        with _running(board, kind) as agent:
             work(agent)
     except IkeletError as error:
         tell(f"  no: {error}")
@@ -139,11 +184,12 @@ def _attempt(board: Board, work: Callable[[Agent], Any], tell: Tell) -> bool:
 def _idle(agent: Agent) -> dict[str, int]:
     """The heap's figures once the agent has made its key pair ahead, and rests."""
     deadline = time.monotonic() + _TIMEOUT
-    while not (counters := agent.call("counters"))["engines"].get("modexp"):
+    while not agent.call("counters")["engines"].get("modexp"):
         if time.monotonic() > deadline:
             raise IkeletError("no key pair was made ahead")
         time.sleep(0.1)
-    heap: dict[str, int] = counters["heap"]
+    time.sleep(_REST)  # what it loaded for a proof of its key goes
+    heap: dict[str, int] = agent.call("counters")["heap"]
     return heap
 
 
@@ -155,16 +201,13 @@ def _handshake(agent: Agent) -> None:
 
 
 @contextlib.contextmanager
-def _running(board: Board) -> Iterator[Agent]:
-    """An agent on a board, opposite the built-in gateway."""
-    key, port = psk.generate(), free_port()
+def _running(board: Board, kind: str = "") -> Iterator[Agent]:
+    """An agent on a board, opposite the built-in gateway; with certificates for keys of a kind,
+    else a pre-shared key."""
+    port = free_port()
+    more, mine, his = _signed(kind) if kind else _shared()
     theirs = peers.PeerConfig(
-        local=(LOOPBACK, 0),
-        remote=(LOOPBACK, port),
-        psk=psk.decoded(key),
-        local_id=LOOPBACK,
-        remote_id=LOOPBACK,
-        proposals=[SUITE],
+        local=(LOOPBACK, 0), remote=(LOOPBACK, port), proposals=[SUITE], **his
     )
     with peers.make_peer("builtin", theirs) as peer:
         given = config.check(
@@ -175,10 +218,11 @@ def _running(board: Board) -> Iterator[Agent]:
                     "gw": {
                         "address": LOOPBACK,
                         "port": peer.address[1],
-                        "psk": key,
                         "proposals": [SUITE],
+                        **mine,
                     }
                 },
+                **more,
             }
         )
         watch = _Watch()
@@ -189,6 +233,28 @@ def _running(board: Board) -> Iterator[Agent]:
                 yield agent
             finally:
                 watch.armed = False
+
+
+# (more sections of the agent's configuration, of its peer, of the gateway)
+_Sides = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+def _shared() -> _Sides:
+    key = psk.generate()
+    theirs = {"psk": psk.decoded(key), "local_id": LOOPBACK, "remote_id": LOOPBACK}
+    return {}, {"psk": key}, theirs
+
+
+def _signed(kind: str) -> _Sides:
+    """A certificate of an intermediate CA's for each side."""
+    issuer, anchors = lab.authority(kind, "root", 1), [lab.authority(kind, "root")]
+    ours, theirs = (lab.holder(kind, name, issuer) for name in (lab.AGENT, lab.GATEWAY))
+    ours.anchors = theirs.anchors = anchors
+    return (
+        {"certificate": ours.for_agent()},
+        {"auth": "cert", "local_id": lab.AGENT, "remote_id": lab.GATEWAY},
+        {"credentials": theirs.for_peer(), "local_id": lab.GATEWAY, "remote_id": lab.AGENT},
+    )
 
 
 def _with_occupy(board: Board) -> dict[str, bytes]:

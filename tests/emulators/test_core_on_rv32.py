@@ -70,7 +70,7 @@ def _cases() -> Iterator[Any]:
 
 def _files(path: Path) -> dict[str, bytes]:
     """The firmware, one test file, and what it needs."""
-    files = build.files(BOARD)
+    files = build.files(BOARD, names=True)
     for source in _sources(path, set()):
         name = f"tests/{source.relative_to(under.TESTS).as_posix()}"
         # Level 0: the others leave assert out.
