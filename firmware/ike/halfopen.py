@@ -52,6 +52,8 @@ def receive(engine, header, datagram, path, now):
     peer = engine.peer_at(path)
     if peer.role == "initiator":
         raise Drop("not-responder")
+    if header.encrypted:
+        raise Drop("unexpected-encrypted")
     digest = engine.digest(datagram)
     content = bytes(memoryview(datagram)[8 : header.length])
     tag = engine.digest(content)[:4]

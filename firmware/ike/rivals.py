@@ -99,8 +99,12 @@ def spare(line):
 
 
 def undo(line, copy):
-    """The message moved nothing: the line is again what it was."""
+    """The message moved nothing: the line is again what it was, without what was the peer's."""
     line.engine.sas.remove(copy)
+    if line.initiator:
+        line.g_xr, line.nr_b = copy.g_xr, copy.nr_b
+    else:
+        line.g_xi, line.ni_b = copy.g_xi, copy.ni_b
     if copy.forks:
         line.spare = True
         line.rival = False

@@ -209,7 +209,7 @@ FRAMING = [
     forged(
         "responder cookie 0",
         (KEY_EXCHANGE, IDENTITIES),
-        ("not-responder", "unexpected-payload|unexpected-encrypted"),
+        ("not-responder", "sa-not-first|unexpected-payload|unexpected-encrypted"),
         c.zeros(8, 16),
     ),
     forged("responder cookie unknown", IN_CLEAR, ("", "unknown-cookie"), c.flipped(8)),

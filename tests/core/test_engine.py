@@ -587,3 +587,28 @@ def test_an_engine_that_fails_costs_one_exchange_at_most():
         assert pair.r.sas == []
         pair.collect("r")
         assert pair.last("r", "failed")["code"] == "no-crypto-engine"
+
+
+def test_message_4_counts_when_it_comes_again_after_a_lack_of_memory():
+    """What failed in its middle has left nothing of it: it is no reflection of itself."""
+    pair = Pair()
+    pair.i.initiate("gw", 0)
+    pair.settle(3)
+    fourth = pair.pending.pop()[1]
+
+    class Starved:
+        def __init__(self, working):
+            self._working = working
+
+        def __getattr__(self, name):
+            if name == "modexp":
+                raise MemoryError()
+            return getattr(self._working, name)
+
+    working, pair.i.hal = pair.i.hal, Starved(pair.i.hal)
+    pair.give("i", fourth)
+    assert pair.i.drops.by_reason == {"no-memory": 1}
+    pair.i.hal = working
+    pair.give("i", fourth)
+    pair.settle()
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")

@@ -400,7 +400,8 @@ def test_provision(tmp_path: Path) -> None:
     assert ran.code == 0, ran
     assert ran.result["provisioned"] is True
     assert ran.result["boot"]["device"] == "t"
-    assert [event["event"] for event in ran.events[:-1]] == ["warning", "step", "step"]
+    assert [event["event"] for event in ran.events[:-1]] == ["warning", "warning", "step", "step"]
+    assert "encrypted" in ran.events[0]["text"] and "password" in ran.events[1]["text"]
 
 
 @pytest.mark.parametrize(
