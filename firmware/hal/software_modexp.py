@@ -34,7 +34,7 @@ def _window(size):
 
 def modexp(base, exponent, modulus):
     """base ** exponent mod modulus: big-endian bytes-likes; a bytearray as long as the modulus."""
-    if len(exponent) <= _PUBLIC:
+    if len(exponent) <= _PUBLIC and any(exponent):  # MicroPython has pow(0, 0, p) == 0
         gc.collect()
         p = int.from_bytes(modulus, "big")
         x = pow(int.from_bytes(base, "big"), int.from_bytes(exponent, "big"), p)
