@@ -16,15 +16,15 @@ from ikelet_hil.bench import Bench
 from ikelet_hil.capabilities import require
 from ikelet_hil.lab import AGENT, GATEWAY
 from ikelet_hil.station import Station
-from test_certificates import HEAP
 
 SUBJECT = pki.name(f"O=Lab, CN={AGENT}")
+HEAP = 160 << 10  # of certificates, and of a request beside them
 
 
 @pytest.fixture(autouse=True)
 def _room(board: Board) -> None:
     small = board.heap < HEAP
-    require("heap", f"{board.name} has {board.heap >> 10} KB, certificates need more" * small)
+    require("heap", f"{board.name} has {board.heap >> 10} KB, enrolment needs more" * small)
 
 
 @pytest.fixture

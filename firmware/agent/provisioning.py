@@ -3,6 +3,7 @@
 import json
 
 from agent.console import Refused
+from modules import unload
 
 _MAX_CONFIG = 24576  # characters: certificates are the most of it
 
@@ -28,7 +29,10 @@ def config_commit(agent, params):
         raise Refused("not JSON")
     finally:
         agent.received = ""
-    accept(agent, new)
+    try:
+        accept(agent, new)
+    finally:
+        unload("agent.config", "agent.store")
     return {"ok": True}
 
 

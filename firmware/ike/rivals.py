@@ -101,10 +101,9 @@ def spare(line):
 def undo(line, copy):
     """The message moved nothing: the line is again what it was, without what was the peer's."""
     line.engine.sas.remove(copy)
-    if line.initiator:
-        line.g_xr, line.nr_b = copy.g_xr, copy.nr_b
-    else:
-        line.g_xi, line.ni_b = copy.g_xi, copy.ni_b
+    for name in ("g_xr", "nr_b") if line.initiator else ("g_xi", "ni_b"):
+        if getattr(line, name) is not getattr(copy, name):
+            setattr(line, name, getattr(copy, name))
     if copy.forks:
         line.spare = True
         line.rival = False

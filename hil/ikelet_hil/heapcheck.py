@@ -19,6 +19,7 @@ Heap = dict[str, Any]
 # What an agent may hold more than right after its boot, in octets.
 TEXTS = 640  # of the last failure and the last end, and what the ports' own buffers grow by
 EVENTS = 512  # the last events, as lines
+LATE = 1024  # names of what an exchange loads only at times (ike.dpd, ends, folded, lifetime)
 REASON = 128  # every reason of a drop, counted from its first time on
 KEY_PAIR = 3  # times the octets of the group: made ahead when idle, perhaps not at boot
 # What curves and certificates leave behind when their modules are unloaded: MicroPython keeps the
@@ -103,7 +104,7 @@ def allowance(peers: dict[str, Any], reasons: int, firsts: set[bytes]) -> int:
     remembered = FIRST * min(FIRSTS, len(firsts)) + min(FIRSTS_BYTES, sum(map(len, firsts)))
     signed = any(peer.get("auth") == "cert" for peer in peers.values())
     names = NAMES if signed or re.search("ecp|curve", proposals) else 0
-    return TEXTS + EVENTS + names + KEY_PAIR * group + REASON * max(0, reasons) + remembered
+    return TEXTS + EVENTS + LATE + names + KEY_PAIR * group + REASON * max(0, reasons) + remembered
 
 
 def leaked(first: Heap, last: Heap, allowed: int) -> str:

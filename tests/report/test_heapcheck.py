@@ -19,7 +19,7 @@ def heap(used: int, free: int = 50_000, modules: int = 20, idf: int = 0) -> dict
 
 def test_what_may_be_held() -> None:
     plain = allowance(PEERS, 0, set())
-    assert plain == heapcheck.TEXTS + heapcheck.EVENTS + 3 * 512
+    assert plain == heapcheck.TEXTS + heapcheck.EVENTS + heapcheck.LATE + 3 * 512
     assert allowance(PEERS, 2, set()) == plain + 2 * heapcheck.REASON
     assert allowance(PEERS, 0, {b"a" * 100}) == plain + heapcheck.FIRST + 100
     many = {bytes([number]) * 1000 for number in range(100)}
