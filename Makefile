@@ -5,8 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 STUBS  := micropython-esp32-stubs
 TESTS  ?= tests hil
-# Half as many again as there are processors: tests with boards wait for them half of the time.
-JOBS   ?= $(shell $(PYTHON) -c 'import os; print(max(2, (os.cpu_count() or 1) * 3 // 2))')
+JOBS   ?= auto
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench mutants soak screenshot lock clean
