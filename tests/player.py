@@ -138,8 +138,11 @@ class Game:
         self._give(*self.attacker.packet())
 
     def _flood(self):
-        for _ in range(1 + self.dice.below(6)):
-            self._give(*self.attacker.kind_another_1())
+        to, message = self.attacker.kind_another_1()
+        message = bytearray(message)
+        for _ in range(self.dice.choice((1, 2, 3, 4, 5, 20))):  # 20: more than there is room for
+            self._give(to, message)
+            message[7] = message[7] + 1 & 255  # in the initiator's cookie
 
     def _time(self):
         self.pair.clock.now += self.dice.choice((1, 100, 1000, 10000, 30000, 60000, 28800000))

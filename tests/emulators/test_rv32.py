@@ -29,6 +29,7 @@ PORT = (resources.firmware() / "agent" / "port_rv32.py").read_bytes()
 ECHO = b"""
 import port_rv32 as port, binascii, sys
 line = bytearray()
+port.leave_serial()  # Ctrl-C interrupts
 port.write_serial(b"ready\\n")
 while True:
     for byte in port.read_serial():

@@ -4,7 +4,6 @@ URL that stays, with a power switch."""
 import contextlib
 import socket
 import threading
-import time
 from pathlib import Path
 
 from ikelet import boards
@@ -62,9 +61,11 @@ class Served:
     def _switch(self) -> bool:
         """Follow the power switch; whether it was moved."""
         for name in ("off", "on"):
-            if (self.folder / name).exists():
-                (self.folder / name).unlink()
-                self.switched.append((name, time.monotonic()))
+            moved = self.folder / name
+            if moved.exists():
+                # When it was moved, not when it is seen here.
+                self.switched.append((name, moved.stat().st_mtime))
+                moved.unlink()
                 self.board.power_off()
                 if name == "on":
                     self.board.power_on(main=True)
