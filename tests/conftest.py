@@ -7,12 +7,17 @@ import pytest
 
 from ikelet_hil.capabilities import require as require_capability
 
+_module: object = None
 
-def pytest_collection_finish() -> None:
-    """The agent collects after each message that needs it: without this, 50 ms each time for what
-    pytest and the peers hold anyway."""
-    gc.collect()
-    gc.freeze()
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The agent collects its garbage often, which costs little on a board. Here each time would
+    take 100 ms, for what pytest and the tests before hold: that is left out, module by module."""
+    global _module
+    if item.parent is not _module:
+        _module = item.parent
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture
