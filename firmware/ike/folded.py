@@ -79,7 +79,9 @@ def _make_room(engine, cky_i=None):
     for sa in engine.sas:
         if sa.folded or sa.rival:
             held = _held(engine, sa.cky_i)
-            if held > most or sa.cky_i == last.cky_i:
+            # Those that are lines came before those that are still folded.
+            same = sa.cky_i == last.cky_i and (sa.folded or not last.folded)
+            if held > most or same:
                 most, last = held, sa
     if cky_i and most <= _held(engine, cky_i) + 1:
         raise Drop("too-many-rivals")

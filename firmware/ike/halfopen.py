@@ -45,6 +45,7 @@ class First:
         self.content = content
         self.tag = tag
         self.since = now  # None: the peer is authenticated by it
+        self.answered = None, 0  # the cookie under which it was answered last, and when
 
 
 def receive(engine, header, datagram, path, now):
@@ -66,6 +67,10 @@ def receive(engine, header, datagram, path, now):
             if sa.state == "ESTABLISHED":
                 raise Drop("old-message")
             begun = begun or now - sa.started < ANOTHER_MS
+    for first in engine.firsts:  # its exchange may have made room for another
+        cookie, when = first.answered
+        if cookie == header.cky_i and first.tag != tag and now - when < ANOTHER_MS:
+            begun = True
     if begun and not _takes_several(content):
         policy.select(peer, _offer(content))
         _remember(engine, peer, content, tag, now)
@@ -81,6 +86,7 @@ def receive(engine, header, datagram, path, now):
         raise
     _replace(engine, leaves)
     sa.first = _remember(engine, peer, content, tag, now)
+    sa.first.answered = header.cky_i, now
 
 
 def _begin(engine, sa, header, datagram, digest, now):

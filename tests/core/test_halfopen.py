@@ -185,6 +185,28 @@ def test_of_different_offers_under_one_cookie_one_is_answered():
             assert pair.last("r", "established")["suite"] == SUITE
 
 
+def test_another_offer_once_the_first_has_lost_its_place():
+    pair = cheap_pair()
+    pair.i.initiate("gw", 0)
+    sa = pair.i.sas[0]
+    sa.sent = own = bytes(without_vendor_ids(sa.sent))
+    pair.collect("i")
+    pair.give("r", own)
+    answer = pair.collect("r")[0]
+    number = 0
+    while any(sa.cky_i == own[:8] for sa in pair.r.sas):
+        pair.give("r", flood(number, 3600 + number))
+        number += 1
+    pair.collect("r")
+    pair.give("r", with_attribute(own, 12, 3600))
+    assert pair.collect("r") == [] and pair.r.drops.by_reason["another-offer"] == 1
+    # The same again is answered as it was.
+    pair.give("r", own)
+    assert pair.collect("r") == [answer]
+    pair.pending = [("r", answer)]
+    assert pair.settle() is None and pair.states()[0] == "ESTABLISHED"
+
+
 def test_offers_that_are_both_answered_make_one_sa():
     """An initiator that takes several answers goes on with each."""
     pair = cheap_pair()

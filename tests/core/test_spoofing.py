@@ -154,6 +154,24 @@ def test_rivals_of_other_exchanges_leave_an_exchange_its_share():
         assert "too-many-rivals" in pair.r.drops.by_reason
 
 
+def test_of_an_exchanges_rivals_those_that_came_first_stay():
+    """Though their turn has come, and they are lines already."""
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    pair.give("r", changed(honest, 99, honest[99] ^ 1))
+    pair.give("r", honest)
+    for flip in range(2, 10):
+        pair.give("r", changed(honest, 99, honest[99] ^ flip))
+    pair.collect("r")
+    pair.settle()  # message 5 fits no line so far
+    before = [sa.g_xi for sa in pair.r.sas if sa.rival]
+    assert before == [pair.i.sas[0].g_xi]
+    while rivals.number(pair.r) > 1:
+        pair.r.relieve()
+    assert [sa.g_xi for sa in pair.r.sas if sa.rival] == before
+    assert finish(pair)
+
+
 def test_rivals_make_room_where_memory_is_short():
     pair = started(3)
     honest = pair.pending[0][1]
