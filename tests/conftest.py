@@ -1,10 +1,11 @@
 """Shared by all tests: `from ikelet_hil.capabilities import require`, or the fixture."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from ikelet.peers.netns import NetnsPair
 from ikelet_hil.capabilities import require as require_capability
 
 _module: object = None
@@ -24,3 +25,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def require() -> Callable[[str], None]:
     """require("tshark") skips the test, or fails it where IKELET_REQUIRE lists the capability."""
     return require_capability
+
+
+@pytest.fixture
+def namespaces(require: Callable[[str], None]) -> Iterator[NetnsPair]:
+    """Two hosts on a cable, for the agent on `unix` and charon."""
+    for capability in ("root", "netns", "strongswan", "micropython"):
+        require(capability)
+    with NetnsPair() as pair:
+        yield pair

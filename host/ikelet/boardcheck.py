@@ -4,10 +4,10 @@ A rule is (check(value, chip) -> bool, what the value is); `chip` is the Chip of
 an emulated machine of another kind.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ikelet import tables
 from ikelet.chips import CHIPS, EMULATED, Chip
 
 KINDS = ("process", "qemu", "serial")
@@ -26,23 +26,28 @@ Rule = tuple[Check, str]
 _PINS = ("mdc", "mdio", "reset", "power", "ref_clk", "cs", "int", "sck", "mosi", "miso")
 
 
+def _plain(rule: tables.Rule) -> Rule:
+    """A rule that asks nothing of the chip."""
+    check, what = rule
+    return lambda value, _: check(value), what
+
+
 def _text(what: str) -> Rule:
-    return lambda value, _: isinstance(value, str) and bool(value), what
+    return _plain(tables.text(what))
 
 
 def _choice(*choices: str) -> Rule:
-    return lambda value, _: value in choices, f"one of {', '.join(choices)}"
+    return _plain(tables.choice(*choices))
 
 
 def _whole(low: int, high: int, what: str) -> Rule:
-    return (
-        lambda value, _: type(value) is int and low <= value <= high,
-        f"{what}, {low} to {high}",
-    )
+    check, span = tables.whole(low, high)
+    return _plain((check, f"{what}, {span}"))
 
 
 def _fits_pin(value: Any, chip: Chip | None) -> bool:
-    return chip is not None and type(value) is int and 0 <= value < chip.pins
+    """Where no chip is known, its own key is told."""
+    return chip is None or (type(value) is int and 0 <= value < chip.pins)
 
 
 def _fits_engines(value: Any, _: Chip | None) -> bool:
@@ -170,13 +175,10 @@ def _of_table(
     needed: list[str],
     chip: Chip | None = None,
 ) -> Iterator[str]:
-    for key in table:
-        if key not in rules:
-            yield f"{name}.{key} is unknown; use {', '.join(rules)}"
-    for key in needed:
-        if key not in table:
-            yield f"{name}.{key} is missing; it is {rules[key][1]}"
-    for key, value in table.items():
-        check, what = rules[key]
-        if (chip is not None or check is not _fits_pin) and not check(value, chip):
-            yield f"{name}.{key} is {json.dumps(value, default=str)}; it is {what}"
+    """As tables.errors, with the rules applied to a chip."""
+
+    def bound(check: Check) -> Callable[[Any], bool]:
+        return lambda value: check(value, chip)
+
+    ours = {key: (bound(check), what) for key, (check, what) in rules.items()}
+    yield from tables.errors(name, table, ours, needed)

@@ -7,7 +7,6 @@ exchanges. He uses the tricks of tests/attacker.py; what he sends is not read ba
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,26 +27,18 @@ _WINDOW = 1.0  # seconds in which he sends, from the first message on
 _PATIENCE = 30.0
 
 
-@pytest.fixture
-def pair(require: Callable[[str], None]) -> Iterator[NetnsPair]:
-    for capability in ("root", "netns", "strongswan", "micropython"):
-        require(capability)
-    with NetnsPair() as pair:
-        yield pair
-
-
 class Intruder:
     """On the cable: `towards` says to which sides he sends, "i", "r" or both. `role` is the
     agent's, in namespace 0; charon is in namespace 1."""
 
-    def __init__(self, pair: NetnsPair, seed: int, role: str, towards: str) -> None:
+    def __init__(self, namespaces: NetnsPair, seed: int, role: str, towards: str) -> None:
         self.sent: Counter[str] = Counter()
         self._role, self._towards, self._dice = role, towards, Dice(seed + 1)
         self._agent = role[0]
-        self._addresses = pair.addresses
-        self._macs = [cable.mac(name) for name in pair.names]
+        self._addresses = namespaces.addresses
+        self._macs = [cable.mac(name) for name in namespaces.names]
         self._ends = []
-        for name in pair.names:
+        for name in namespaces.names:
             with cable.inside(name):
                 self._ends.append(cable.End(both=True))
         self.forget()
@@ -140,25 +131,29 @@ class Lab:
 
 
 def lab(
-    pair: NetnsPair, ending: ExitStack, folder: Path, role: str, towards: str, calls: bool = False
+    namespaces: NetnsPair,
+    ending: ExitStack,
+    folder: Path,
+    role: str,
+    towards: str,
 ) -> Lab:
-    ours, theirs = pair.addresses
+    ours, theirs = namespaces.addresses
     given = configuration(ours, theirs, natt=False, role=role)
     theirs_role = "responder" if role == "initiator" else "initiator"
-    gateway = charon(pair.names[1], theirs, ours, theirs_role, retransmit=(0.5,) * 40)
+    gateway = charon(namespaces.names[1], theirs, ours, theirs_role, retransmit=(0.5,) * 40)
     ending.enter_context(gateway)
-    branch = ending.enter_context(Branch(pair.names[0], given, folder, calls=calls))
-    intruder = Intruder(pair, 2409, role, towards)
+    branch = ending.enter_context(Branch(namespaces.names[0], given, folder, calls=False))
+    intruder = Intruder(namespaces, 2409, role, towards)
     ending.callback(intruder.close)
     return Lab(branch, gateway, intruder)
 
 
 @pytest.mark.timeout(150)
-def test_charons_own_weakness(pair: NetnsPair, tmp_path: Path) -> None:
+def test_charons_own_weakness(namespaces: NetnsPair, tmp_path: Path) -> None:
     """A second message 3, which anyone can send, makes charon give up. The agent brings it to
     begin anew, in the same exchange."""
     with ExitStack() as ending:
-        found = lab(pair, ending, tmp_path, "initiator", "r")
+        found = lab(namespaces, ending, tmp_path, "initiator", "r")
         gave_up = "IDii payload missing"
         for _ in range(10):  # until the packet comes between messages 3 and 5
             found.begin()
@@ -173,12 +168,12 @@ def test_charons_own_weakness(pair: NetnsPair, tmp_path: Path) -> None:
         raise AssertionError("charon stood it ten times: the packet did not come in time")
 
 
-def run(pair: NetnsPair, folder: Path, role: str, exchanges: int, packets: int) -> None:
+def run(namespaces: NetnsPair, folder: Path, role: str, exchanges: int, packets: int) -> None:
     lost: list[str] = []
     slow = 0
     times = []
     with ExitStack() as ending:
-        found = lab(pair, ending, folder, role, role[0])
+        found = lab(namespaces, ending, folder, role, role[0])
         for number in range(exchanges):
             began = time.monotonic()
             found.beside(packets, _WINDOW)
@@ -207,12 +202,12 @@ def run(pair: NetnsPair, folder: Path, role: str, exchanges: int, packets: int) 
 
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("role", ["initiator", "responder"])
-def test_exchanges_beside_an_intruder(pair: NetnsPair, tmp_path: Path, role: str) -> None:
-    run(pair, tmp_path, role, 2, 150)
+def test_exchanges_beside_an_intruder(namespaces: NetnsPair, tmp_path: Path, role: str) -> None:
+    run(namespaces, tmp_path, role, 2, 150)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("role", ["initiator", "responder"])
-def test_a_thousand_exchanges(pair: NetnsPair, tmp_path: Path, role: str) -> None:
-    run(pair, tmp_path, role, 500, 1000)
+def test_a_thousand_exchanges(namespaces: NetnsPair, tmp_path: Path, role: str) -> None:
+    run(namespaces, tmp_path, role, 500, 1000)

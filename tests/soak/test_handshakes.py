@@ -1,7 +1,6 @@
 """Ten thousand real handshakes of the agent on `unix` with charon: its heap stays as it is."""
 
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,25 +14,17 @@ HANDSHAKES, WARM, EVERY = 5000, 50, 250
 FLAT = 1024  # bytes
 
 
-@pytest.fixture
-def pair(require: Callable[[str], None]) -> Iterator[NetnsPair]:
-    for capability in ("root", "netns", "strongswan", "micropython"):
-        require(capability)
-    with NetnsPair() as pair:
-        yield pair
-
-
 @pytest.mark.parametrize("role", ["initiator", "responder"])
-def test_ten_thousand_handshakes(pair: NetnsPair, tmp_path: Path, role: str) -> None:
+def test_ten_thousand_handshakes(namespaces: NetnsPair, tmp_path: Path, role: str) -> None:
     """Half of them in each role."""
-    ours, theirs = pair.addresses
+    ours, theirs = namespaces.addresses
     given = configuration(ours, theirs, natt=False, role=role)
     other = "responder" if role == "initiator" else "initiator"
     used = []
     began = time.monotonic()
     with (
-        charon(pair.names[1], theirs, ours, other) as gateway,
-        Branch(pair.names[0], given, tmp_path, calls=False) as branch,
+        charon(namespaces.names[1], theirs, ours, other) as gateway,
+        Branch(namespaces.names[0], given, tmp_path, calls=False) as branch,
     ):
         for number in range(1, HANDSHAKES + 1):
             if role == "responder":  # charon does nothing while it has an SA
