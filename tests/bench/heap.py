@@ -20,6 +20,7 @@ from ikelet.demo import LOOPBACK, free_port
 from ikelet.errors import IkeletError
 from ikelet_hil import lab
 from report import Figure, Report, Table, Tell, UnavailableError
+from uptime.hub import hub
 
 TITLE = "Heap"
 SUITE = "aes256-sha256-modp2048"
@@ -27,6 +28,7 @@ HANDSHAKE_LIMIT = 24 * 1024
 IDLE_LIMIT, IDLE_AIM = 80 * 1024, 60 * 1024
 BOARDS = ("unix", "qemu-rv32")
 CERTIFICATE_BOARD, CERTIFICATE_LIMIT = "qemu-rv32", 48 * 1024
+HUB_BOARD, HUB_PEERS = "qemu-rv32", 16
 KEYS = ("rsa2048", "ecdsa256")
 _STEP = 256  # bytes: how exact a bisection is
 _REST = 0.5  # seconds
@@ -55,6 +57,7 @@ def run(rounds: int, tell: Tell) -> Report:
     columns = ["board", "heap", "idle", "free", "handshake", "scattered"]
     report.tables.append(Table(f"bytes of heap, {SUITE}", columns, rows))
     _certificates(report, tell)
+    _hub(report, tell)
     _smallest_heaps(boards.find("unix"), report, tell)
     report.notes += [
         "handshake: what must be free above idle, in one piece",
@@ -118,6 +121,25 @@ def _certificates(report: Report, tell: Tell) -> None:
     report.tables.append(
         Table(f"certificates on {board.name}: bytes of heap, {SUITE}, chain of 2", columns, rows)
     )
+
+
+def _hub(report: Report, tell: Tell) -> None:
+    """What many peers take: those that are configured, and an SA with each."""
+    board = boards.find(HUB_BOARD)
+    if boards.usable(board):
+        return
+    rows = []
+    with hub(HUB_BOARD, HUB_PEERS) as there:
+        for number in range(HUB_PEERS + 1):
+            tell(f"{board.name}: {number} of {HUB_PEERS} peers are up")
+            if number:
+                there.call(number - 1)
+            if number in (0, 1, HUB_PEERS):
+                _idle(there.agent)
+                heap = there.agent.status()["heap"]
+                rows.append([f"{number}", f"{heap['used']:,}", f"{heap['free']:,}"])
+    columns = ["SAs", "in use", "free"]
+    report.tables.append(Table(f"{HUB_PEERS} peers on {board.name}: bytes of heap", columns, rows))
 
 
 def _operations(agent: Agent) -> dict[str, int]:

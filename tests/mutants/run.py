@@ -24,6 +24,9 @@ DEADLINE = 300
 
 
 def main(words: list[str]) -> int:
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+        return 0
     chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
     if not chosen:
         print("no mutant has such a name", file=sys.stderr)
@@ -65,8 +68,12 @@ def noticed(mutant: Mutant, tree: Path) -> bool:
 
 
 def verdicts(tree: Path, core: str, hil: str) -> tuple[str, str]:
-    """What tests/core and the faults on the board unix say, side by side; "-": not asked."""
-    suites = (core, "tests/core"), (hil, "hil/test_faults.py", "--board", "unix")
+    """What the core's and the agent's tests and the faults on the board unix say, side by side;
+    "-": not asked."""
+    suites = (
+        (core, "tests/core", "tests/agent"),
+        (hil, "hil/test_faults.py", "--board", "unix"),
+    )
     with ThreadPoolExecutor() as pool:
         found = [
             pool.submit(verdict, tree, *tests, "-k", words) if words else None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Mutant:
     """In `file` of firmware/, `old` becomes `new`; it must be there exactly once.
 
-    `core`: test files and -k of tests/core; `hil`: -k of hil/test_faults.py on the board unix.
-    Each that is given must fail.
+    `core`: test files and -k of tests/core and tests/agent; `hil`: -k of hil/test_faults.py on the
+    board unix. Each that is given must fail.
     """
 
     name: str
@@ -200,5 +200,47 @@ MUTANTS = [
         "            if True:\n",
         "delete_of_something_else",
         "delete-of-an-unknown",
+    ),
+    Mutant(
+        "of an exchange's rivals the first are forgotten first",
+        "ike/folded.py",
+        "same = sa.cky_i == last.cky_i and (sa.folded or not last.folded)",
+        "same = sa.cky_i == last.cky_i",
+        "rivals",
+    ),
+    Mutant(
+        "a second offer is answered where the first lost its place",
+        "ike/halfopen.py",
+        "if cookie == header.cky_i and first.tag != tag and now - when < ANOTHER_MS:",
+        "if False:",
+        "another_offer",
+    ),
+    Mutant(
+        "a proof of the device's password is not looked at",
+        "agent/access.py",
+        'if not _proves(hal, params["proof"], unhexlify(stored), challenge):',
+        "if False:",
+        "test_access",
+    ),
+    Mutant(
+        "a proof is good twice",
+        "agent/access.py",
+        "    agent.challenge = None  # for one proof\n",
+        "",
+        "test_access",
+    ),
+    Mutant(
+        "wrong passwords cost no time",
+        "agent/access.py",
+        "if left > 0:",
+        "if False:",
+        "test_access",
+    ),
+    Mutant(
+        "a wrong password counts when it is known to be wrong only",
+        "agent/access.py",
+        'secrets.write(store.FAILURES, b"%d" % (failures + 1))',
+        "pass",
+        "test_access",
     ),
 ]
