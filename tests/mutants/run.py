@@ -97,6 +97,8 @@ def verdict(tree: Path, *tests: str) -> str:
     except subprocess.TimeoutExpired:
         return "hangs"
     found = {0: "SURVIVES", FAILED: "noticed", NONE_SELECTED: "no test"}
+    if done.returncode not in found:
+        print(done.stdout.decode()[-2000:], done.stderr.decode()[-2000:], file=sys.stderr)
     return found.get(done.returncode, "broken")
 
 
