@@ -1,6 +1,7 @@
 """The serial console in the face of noise: whatever came before, the next call is answered."""
 
 import random
+import time
 
 import pytest
 
@@ -10,6 +11,7 @@ from ikelet_hil.station import Station
 
 CALL = b'{"jsonrpc":"2.0","id":"x","method":"counters"}'
 SUITE = "aes256-sha256-modp1024"
+_PAUSE = 0.3  # seconds: the agent reads an octet at a time, an emulated one slowly
 
 NOISE = {
     # Without Ctrl-C, which in development mode is no noise.
@@ -34,14 +36,22 @@ NOISE = {
 }
 
 
+def put(bench: Bench, data: bytes) -> None:
+    """Write it to the serial line, no faster than the board can take it."""
+    room = bench.board.serial_room
+    for at in range(0, len(data), room or len(data)):
+        bench.agent.console.link.write(data[at : at + (room or len(data))])
+        time.sleep(_PAUSE if room else 0)
+
+
 @pytest.mark.parametrize(
     "noise", [pytest.param(noise, id=name.replace(" ", "-")) for name, noise in NOISE.items()]
 )
 def test_noise(bench: Bench, noise: bytes) -> None:
     bench.start("builtin", "initiator", reuse=True, suite=SUITE)
-    bench.agent.console.link.write(noise + b"\n")
+    put(bench, noise + b"\n")
     assert bench.agent.status()["peers"][0]["state"] == "DOWN"
-    bench.agent.console.link.write(noise + b"\n")
+    put(bench, noise + b"\n")
     outcome, theirs = bench.negotiate()
     assert outcome.established and theirs.established, outcome.reason or theirs.reason
 
@@ -52,7 +62,7 @@ def test_flood(bench: Bench) -> None:
     bench.start("builtin", "initiator", reuse=True, suite=SUITE)
     bench.agent.console.on_line = lambda _, line: lines.append(line)
     calls = [b'{"jsonrpc":"2.0","id":"n%d","method":"none"}\n' % number for number in range(50)]
-    bench.agent.console.link.write(b"".join(calls))
+    put(bench, b"".join(calls))
     assert bench.agent.status()["peers"][0]["state"] == "DOWN"
     answers = [line for line in lines if b'"id": "n' in line or b'"id":"n' in line]
     assert len(answers) == len(calls)

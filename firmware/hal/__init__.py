@@ -296,7 +296,8 @@ def select(board, on_event=None):
     from hal import entropy
 
     try:  # last, because it may hash at once; first in the order, because it is preferred
-        hal._engines.insert(0, entropy.engine(hal.hmac, board.get("entropy"), board.get("chip")))
+        given = board.get("entropy"), board.get("chip"), board.get("radio", True)
+        hal._engines.insert(0, entropy.engine(hal.hmac, *given))
     except HalError:
         hal._report("drbg", "select", board.get("chip"), "no-source")
     return hal

@@ -15,17 +15,18 @@ _RESEED_AFTER = const(1024)  # requests: a few hundred exchanges
 _MIN_SEED = const(48)  # bytes: 256 bits of strength and a 128-bit nonce, 8.6.7
 
 
-def engine(hmac, seed=None, chip=None):
+def engine(hmac, seed=None, chip=None, radio=True):
     """The random engine: from this board's source, or, where it has none, from `seed`.
 
     `hmac` is Hal.hmac; `seed` at least 48 bytes that the host provided for this boot; `chip` a
-    name of hal.chips. HalError if there is neither a source nor a seed.
+    name of hal.chips; `radio` whether one that is there may be used. HalError if there is neither
+    a source nor a seed.
     """
     from hal import seeding
 
     read = seeding.source(chip)
     if read:
-        return Random(hmac, read)
+        return Random(hmac, read, radio)
     if seed is None or len(seed) < _MIN_SEED:
         raise HalError("no random source")
     return Provided(hmac, seed)
@@ -36,9 +37,10 @@ class Random:
 
     name = "drbg"
 
-    def __init__(self, hmac, read):
+    def __init__(self, hmac, read, radio=True):
         self._hmac = hmac
         self._read = read
+        self._radio = radio
         self._drbg = None
 
     def can(self, op, what):
@@ -54,7 +56,7 @@ class Random:
     def _seed(self):
         from hal import drbg, seeding
 
-        with seeding.Radio():
+        with seeding.Radio(self._radio):
             seed = bytearray(self._read(seeding.SAMPLES))
         try:
             seeding.check(seed)

@@ -186,10 +186,17 @@ class Agent:
 
     def _connect(self, on_line: OnLine | None) -> None:
         link = links.open_link(self.running.url)
-        self._console = Console(link, {"udp": self._send_datagram}, on_line)
+        handlers = {"udp": self._send_datagram}
+        one_by_one = self.board.serial_room is not None
+        self._console = Console(link, handlers, on_line, one_by_one)
         if self.board.link == "uart":
             network = self.config.board["network"]
-            self._relay = Relay(self._console.call, network["bind"], network["port"])
+            self._relay = Relay(
+                self._console.call,
+                network["bind"],
+                network["port"],
+                narrow=self.board.serial_room is not None,
+            )
 
     def _disconnect(self) -> None:
         if self._console:

@@ -85,8 +85,9 @@ _BOARD: dict[str, Rule] = {
     "strap": _PIN,
     "watchdog_ms": _whole(10_000, 600_000, "milliseconds"),
     "autostart": _BOOL,
+    "radio": _BOOL,
 }
-_OPTIONAL = ("slowness", "strap", "watchdog_ms", "autostart")
+_OPTIONAL = ("slowness", "strap", "watchdog_ms", "autostart", "radio")
 
 _TABLES: dict[str, dict[str, Rule]] = {
     "flash": {
@@ -136,6 +137,8 @@ def _errors(raw: dict[str, Any], stem: str) -> Iterator[str]:
     )
     if board["name"] != stem:
         yield f'board.name is "{board["name"]}"; it is the name of the file: "{stem}"'
+    if board["kind"] == "serial" and not board.get("radio", True):
+        yield "board.radio is false; the chip's random numbers are good only with it: leave it out"
     for name in ("flash", "reset"):
         needed = _SERIAL[name] if board["kind"] == "serial" else []
         if needed and name not in raw:

@@ -25,7 +25,8 @@ class Board:
     `link` says how datagrams travel: by the board's own UDP sockets, or relayed over the UART.
     `strap` is the GPIO that keeps the agent from starting while it is low at boot (the boot
     button), `autostart` whether initiators call by themselves, `watchdog_ms` how long the agent's
-    loop may take. `tables` holds [flash], [nic], [reset] and [emulator] as they are. `url` is no
+    loop may take, `radio` whether the chip's random numbers have noise of the radio's (an emulator
+    may model none). `tables` holds [flash], [nic], [reset] and [emulator] as they are. `url` is no
     part of the file: where this one board is plugged in, if that is known.
     """
 
@@ -42,13 +43,22 @@ class Board:
     strap: int | None = None
     watchdog_ms: int | None = None
     autostart: bool = False
+    radio: bool = True
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     url: str = ""
+
+    @property
+    def serial_room(self) -> int | None:
+        """How many characters may be on their way to the board's agent at once: MicroPython's
+        ESP32 port keeps 260 that nobody has read, and loses the others. None: any number."""
+        return 250 if self.port == "select" and self.kind != "process" else None
 
     def on_board(self) -> dict[str, Any]:
         """What the board itself is told of its file: the content of /board.json."""
         keys = ("name", "chip", "port", "link", "engines", "strap", "watchdog_ms", "autostart")
         told = {key: getattr(self, key) for key in keys} | {"nic": self.tables.get("nic")}
+        if not self.radio:
+            told["radio"] = False
         return {key: value for key, value in told.items() if value is not None}
 
 

@@ -5,6 +5,7 @@ notifications to a queue, and everything else (log lines, tracebacks, half lines
 `noise`. At most 4096 bytes make a line; what is longer is dropped up to its end, and counted.
 """
 
+import contextlib
 import itertools
 import json
 import queue
@@ -81,7 +82,8 @@ class Console:
     """A JSON-RPC client. Its thread ends with close() or with the link.
 
     `handlers` take notifications in that thread, by method; the others go to the queue. `on_line`
-    may be changed at any time, and is called in the thread that reads or writes.
+    may be changed at any time, and is called in the thread that reads or writes. `one_by_one`: a
+    call waits for the answer to the one before, for a board that has room for one line only.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Console:
         link: Link,
         handlers: Mapping[str, Callable[[Params], None]] | None = None,
         on_line: OnLine | None = None,
+        one_by_one: bool = False,
     ) -> None:
         self.link = link
         self.on_line = on_line
@@ -99,6 +102,7 @@ class Console:
         self._answers: dict[int, queue.Queue[dict[str, Any] | None]] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
+        self._turn = threading.Lock() if one_by_one else contextlib.nullcontext()
         self._splitter = LineSplitter()
         self._closed = threading.Event()
         self._gone = ""
@@ -130,6 +134,10 @@ class Console:
         return result
 
     def _ask(self, method: str, params: Params, timeout: float) -> Any:
+        with self._turn:
+            return self._asked(method, params, timeout)
+
+    def _asked(self, method: str, params: Params, timeout: float) -> Any:
         number = next(self._ids)
         answer: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._answers[number] = answer

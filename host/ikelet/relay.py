@@ -3,6 +3,9 @@
 A datagram for the board is a request that the board answers once it has taken it; the next one
 waits until then, in the socket's own buffer. "busy" and a lost line are both tried again. What is
 given up all the same is counted. A repeated datagram does no harm: IKE recognises duplicates.
+
+A UART without flow control loses what the board does not read in time: such a board gets a
+datagram in pieces, each answered before the next.
 """
 
 import base64
@@ -11,7 +14,7 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ikelet.console import ConsoleError, ConsoleTimeoutError
@@ -19,6 +22,7 @@ from ikelet.errors import MisuseError
 from ikelet.links import LinkError
 
 _LONGEST = 2048  # the agent takes no longer message; such a line may be too much for its memory
+_PIECE = 84  # bytes: with an IPv6 path and all, a line of less than 250 characters
 _PATIENCE = 3  # times the answer's deadline, before a datagram is given up
 
 
@@ -30,15 +34,22 @@ class Relay:
     """The host's side of the relay. `call(method, params, timeout)` reaches the board.
 
     `address` and `port` are the board's own as the peer sees them; `deadline` is how long, in
-    seconds, the board may take to answer. Counters: `to_board`, `from_board`, `repeated`, `lost`.
+    seconds, the board may take to answer, `narrow` whether its serial line loses what it does not
+    read in time. Counters: `to_board`, `from_board`, `repeated`, `lost`.
     """
 
     def __init__(
-        self, call: Callable[..., Any], address: str, port: int, deadline: float = 5.0
+        self,
+        call: Callable[..., Any],
+        address: str,
+        port: int,
+        deadline: float = 5.0,
+        narrow: bool = False,
     ) -> None:
         self.to_board = self.from_board = self.repeated = self.lost = 0
         self._call = call
         self._deadline = deadline
+        self._piece = _PIECE if narrow else _LONGEST
         self._socket = _bound(address, port)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._closed = threading.Event()
@@ -76,9 +87,8 @@ class Relay:
                 self.lost += 1
                 continue
             path = [*self.address, *sender[:2]]
-            data = base64.b64encode(datagram).decode()
             try:
-                taken = self._hand_over({"path": path, "data": data})
+                taken = self._hand_over(list(self._requests(path, datagram)))
             except LinkError:
                 return  # the console tells whoever waits for the board
             if taken:
@@ -86,15 +96,24 @@ class Relay:
             else:
                 self.lost += 1
 
-    def _hand_over(self, params: dict[str, Any]) -> bool:
+    def _requests(self, path: list[Any], datagram: bytes) -> Iterator[dict[str, Any]]:
+        """What to ask of the board for one datagram."""
+        for at in range(0, max(1, len(datagram)), self._piece):
+            piece = datagram[at : at + self._piece]
+            request = {"data": base64.b64encode(piece).decode(), "at": at, "size": len(piece)}
+            last = at + self._piece >= len(datagram)
+            yield request | ({"path": path} if last else {"more": True})
+
+    def _hand_over(self, requests: list[dict[str, Any]]) -> bool:
         give_up = time.monotonic() + self._deadline * _PATIENCE
         while not self._closed.is_set() and time.monotonic() < give_up:
             try:
-                self._call("udp", params, self._deadline)
+                for params in requests:
+                    self._call("udp", params, self._deadline)
                 return True
             except ConsoleTimeoutError:
                 self.repeated += 1
-            except ConsoleError:  # busy
+            except ConsoleError:  # busy, or a piece was damaged
                 self.repeated += 1
                 self._closed.wait(0.05)
         return False

@@ -51,7 +51,7 @@ def fitted(board: Board) -> Board:
     if esp32_machine.find(board).wifi:
         return board
     tables = {name: table for name, table in board.tables.items() if name != "nic"}
-    return dataclasses.replace(board, link="uart", tables=tables)
+    return dataclasses.replace(board, link="uart", radio=False, tables=tables)
 
 
 def start(
