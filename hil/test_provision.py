@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ikelet import flash, provision, psk
+from ikelet import boards, flash, provision, psk
 from ikelet.config import Config
 from ikelet.device import DEADLINE, Device
 from ikelet.progress import Silent
@@ -25,6 +25,7 @@ def with_key(bench: Bench, name: str, key: str) -> Config:
     found = copy.deepcopy(bench.agent.config)
     found.board["device"]["name"] = name
     found.board["peer"]["gw"]["psk"] = key
+    found.board |= boards.in_its_terms(bench.board, found.board)
     return found
 
 

@@ -154,6 +154,13 @@ def plugged(board: Board, url: str) -> Board:
     return dataclasses.replace(board, url=url, runner="ikelet.serialboard")
 
 
+def in_its_terms(board: Board, settings: dict[str, Any]) -> dict[str, Any]:
+    """A board's configuration as it has to be on the board itself: an emulated network may have
+    addresses of its own."""
+    translate = getattr(runner(board), "in_its_terms", None)
+    return cast(dict[str, Any], translate(board, settings)) if translate else settings
+
+
 def fitted(board: Board) -> Board:
     """The board as it is here: an emulator may lack what the board's file has."""
     fit = getattr(runner(board), "fitted", None)

@@ -1,5 +1,6 @@
 """The boards qemu-esp32 and qemu-esp32c3: what is missing where, and what they are told."""
 
+import json
 import stat
 from pathlib import Path
 
@@ -15,14 +16,27 @@ each_name = pytest.mark.parametrize("name", NAMES)
 
 
 def test_a_configuration_takes_its_place_in_flash() -> None:
-    flash = b"\xff" * 4096 + esp32_flash.PLACE + b"\xff" * 4096
+    flash = b"\xff" * 4096 + esp32_flash.place(8) + b"\xff" * 4096
     done = esp32_flash.configured(flash, b'{"a": 1}')
-    assert len(done) == len(flash)
-    assert done[4096:8192].rstrip() == b'{"a": 1}'
-    with pytest.raises(esp32_flash.FlashError, match="4097 bytes; 4096"):
-        esp32_flash.configured(flash, b"x" * 4097)
+    assert done == b"\xff" * 4096 + b'{"a": 1}'.ljust(4096) + b"\xff" * 4096
     with pytest.raises(esp32_flash.FlashError, match="no place"):
         esp32_flash.configured(done, b"{}")
+
+
+def test_a_configuration_of_many_blocks() -> None:
+    """Between the blocks of a file are its file system's pointers, or whatever else."""
+    config = json.dumps({"x": "y" * 12000}).encode()
+    whole = esp32_flash.place(len(config))
+    sizes = 4096, 4092, 4088
+    assert len(whole) == sum(sizes)
+    parts = [whole[sum(sizes[:n]) : sum(sizes[: n + 1])] for n in range(3)]
+    flash = b"2222" * 2 + parts[2] + b"1111" + parts[1] + b"between" + parts[0]
+    done = esp32_flash.configured(flash, config)
+    assert done[:8] == b"2" * 8 and len(done) == len(flash)
+    first, second = done[-4096:], done[-4096 - 7 - 4092 : -4096 - 7]
+    assert first + second + done[8 : 8 + 4088] == config.ljust(len(whole))
+    with pytest.raises(esp32_flash.FlashError, match="30000 bytes; 24544 is the most"):
+        esp32_flash.place(30000)
 
 
 @pytest.fixture
@@ -41,7 +55,8 @@ def test_without_a_radio_the_host_relays(emulator: Path) -> None:
     assert esp32_machine.find(board).wifi == ""
     fitted = esp32.fitted(board)
     assert fitted.link == "uart"
-    assert "nic" not in fitted.on_board()
+    told = fitted.on_board()
+    assert "nic" not in told and told["radio"] is False
 
 
 def test_an_emulator_of_other_machines(emulator: Path, monkeypatch: pytest.MonkeyPatch) -> None:

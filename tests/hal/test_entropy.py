@@ -127,12 +127,12 @@ class Time:
         pass
 
 
-def _seed_beside(network, read):
+def _seed_beside(network, read, radio=True):
     before = {name: sys.modules.get(name) for name in ("network", "time")}
     sys.modules["network"] = network
     sys.modules["time"] = Time
     try:
-        return entropy.Random(_hmac(), read).random(16)
+        return entropy.Random(_hmac(), read, radio).random(16)
     finally:
         for name, module in before.items():
             if module is None:
@@ -153,6 +153,12 @@ def test_the_radio_is_on_while_seeding_and_then_as_before():
         _seed_beside(network, read)
         assert network.wlan.on == on
         assert network.wlan.switched == ([] if on else [True, False])
+
+
+def test_a_radio_that_is_not_to_be_used_is_left_alone():
+    network = Network(False)
+    assert _seed_beside(network, Source(), radio=False)
+    assert network.wlan.switched == []
 
 
 def test_the_radio_is_switched_off_again_when_the_source_fails():

@@ -68,6 +68,7 @@ POE = (resources.boards() / "olimex-esp32-poe.toml").read_text()
         ("strap = 0", "strap = 40", ["board.strap is 40", "GPIO"]),
         ("strap = 0", "strap = true", ["board.strap is true"]),
         ("watchdog_ms = 120000", "watchdog_ms = 20", ["board.watchdog_ms is 20", "10000"]),
+        ("autostart = true", "radio = false", ["board.radio is false", "random numbers"]),
         ("autostart = true", "autostart = 1", ["board.autostart is 1", "true or false"]),
         ('kind = "lan"', 'kind = "ppp"', ["nic.kind", '"ppp"', "lan, wlan"]),
         ('kind = "lan"', 'kind = "wlan"', ["nic.phy_type has no place"]),

@@ -32,6 +32,8 @@ _BOARD_ADDRESS = "10.0.2.15"
 HOST = "10.0.2.2"
 SSID = "PICSimLabWifi"
 
+_HEAP_WITHOUT_NETWORK = 165_000  # of stock firmware, where no driver has its memory beside it
+
 _LINE = 120  # bytes of a file per line: the port keeps 260 characters that nobody has read yet
 _BOOT_DEADLINE = 120.0  # seconds; 4 on an idle host
 
@@ -51,7 +53,9 @@ def fitted(board: Board) -> Board:
     if esp32_machine.find(board).wifi:
         return board
     tables = {name: table for name, table in board.tables.items() if name != "nic"}
-    return dataclasses.replace(board, link="uart", radio=False, tables=tables)
+    return dataclasses.replace(
+        board, link="uart", radio=False, heap=_HEAP_WITHOUT_NETWORK, tables=tables
+    )
 
 
 def start(
@@ -65,18 +69,17 @@ def start(
     running = Esp32Board(board)
     try:
         shared = _own_files(board) | dict(files)
-        settings = None
+        config = forwarded = None
         if _CONFIG in shared:
             settings = json.loads(shared[_CONFIG])
-            shared[_CONFIG] = esp32_flash.PLACE
-        flash = _loaded(running, shared, progress)
-        forwarded = None
-        if settings is not None:
             if running.has_network:
                 network = settings["network"]
                 forwarded = network["bind"], network["port"]
-                _translate(settings)
-            flash = esp32_flash.configured(flash, json.dumps(settings).encode())
+            config = json.dumps(in_its_terms(board, settings)).encode()
+            shared[_CONFIG] = esp32_flash.place(len(config))
+        flash = _loaded(running, shared, progress)
+        if config is not None:
+            flash = esp32_flash.configured(flash, config)
         running.set_flash(flash)
         running.power_on(main=True, forwarded=forwarded)
     except BaseException:
@@ -89,7 +92,7 @@ def at_prompt(board: Board, files: Mapping[str, bytes]) -> "Esp32Board":
     """A board that holds `files`, a config.json of no sense, but no main.py; at its prompt."""
     running = Esp32Board(board)
     try:
-        shared = _own_files(board) | dict(files) | {_CONFIG: esp32_flash.PLACE}
+        shared = _own_files(board) | dict(files) | {_CONFIG: esp32_flash.place(0)}
         shared.pop(_MAIN, None)
         running.set_flash(_loaded(running, shared, None))
         running.power_on()
@@ -114,6 +117,7 @@ class Esp32Board:
         self._flash = os.memfd_create("ikelet-esp32")
         self._port = 0
         self._qemu: Qemu | None = None
+        self._forwarded: tuple[str, int] | None = None
         self.set_flash(esp32_flash.factory(board, self.image))
 
     def __enter__(self) -> "Esp32Board":
@@ -152,6 +156,7 @@ class Esp32Board:
         board gets at the same port.
         Raises QemuError when QEMU ends, ReplError where it is not there within timeout seconds.
         """
+        self._forwarded = forwarded
         command = self._command(forwarded)
         if download:
             command += self.board.tables["emulator"]["download"]
@@ -175,6 +180,11 @@ class Esp32Board:
         if self._qemu is not None:
             self._qemu.stop()
             self._qemu = None
+
+    def power_cycle(self) -> None:
+        """Pulls the plug, and plugs it in again: boots as soon as somebody opens `url`."""
+        self.power_off()
+        self.power_on(main=True, forwarded=self._forwarded)
 
     def reset(self) -> None:
         """The reset button: at any moment."""
@@ -263,14 +273,17 @@ def _own_files(board: Board) -> dict[str, bytes]:
     return {"boot.py": (Path(__file__).parent / name).read_bytes()} if name else {}
 
 
-def _translate(settings: dict[str, Any]) -> None:
-    """Puts a configuration that is right on the host into the board's terms."""
+def in_its_terms(board: Board, settings: dict[str, Any]) -> dict[str, Any]:
+    """A configuration that is right on the host, as it is right on the board."""
+    if board.link == "uart":
+        return settings
     network = settings["network"]
-    host = network["bind"]
-    network.update(bind=_BOARD_ADDRESS, ssid=SSID)
-    for peer in settings["peer"].values():
-        if peer["address"] == host:
-            peer["address"] = HOST
+    peers = {
+        name: peer | {"address": HOST} if peer["address"] == network["bind"] else peer
+        for name, peer in settings["peer"].items()
+    }
+    network = network | {"bind": _BOARD_ADDRESS, "ssid": SSID}
+    return settings | {"network": network, "peer": peers}
 
 
 def _loaded(running: Esp32Board, files: dict[str, bytes], progress: Progress | None) -> bytes:

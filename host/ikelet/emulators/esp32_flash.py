@@ -12,11 +12,8 @@ from ikelet.errors import MisuseError
 from ikelet.image import Image
 
 _BLOCK = 4096  # of the board's file system
+_BLOCKS = 6  # of a configuration at most: what the agent takes
 _KEPT = 8  # loaded flash contents; one takes about 1.3 MB
-
-# A file of one block, which lies in flash as it is: what stands for the configuration in a loaded
-# flash, until the board's own is put in its place.
-PLACE = hashlib.shake_256(b"the place of config.json").digest(_BLOCK)
 
 # Of this process, by digest.
 _contents: dict[str, bytes] = {}
@@ -33,13 +30,35 @@ def factory(board: Board, image: Image) -> bytes:
     return bytes(flash)
 
 
+def place(size: int) -> bytes:
+    """A file that stands for a configuration of so many bytes in a loaded flash, until the board's
+    own is put in its place. It fills whole blocks."""
+    return b"".join(_parts(size))
+
+
 def configured(flash: bytes, config: bytes) -> bytes:
     """The flash with a configuration in its place, filled up with spaces."""
-    if len(config) > _BLOCK:
-        raise FlashError(f"a configuration of {len(config)} bytes; {_BLOCK} is the most here")
-    if flash.count(PLACE) != 1:
-        raise FlashError("the flash has no place for a configuration")
-    return flash.replace(PLACE, config.ljust(_BLOCK))
+    for part in _parts(len(config)):
+        if flash.count(part) != 1:
+            raise FlashError("the flash has no place for this configuration")
+        flash = flash.replace(part, config[: len(part)].ljust(len(part)))
+        config = config[len(part) :]
+    return flash
+
+
+def _parts(size: int) -> list[bytes]:
+    """What each block of such a file holds. In littlefs block n begins with pointers to blocks
+    before it, one more than 2 divides n; block 0 has none."""
+    parts: list[bytes] = []
+    while sum(map(len, parts)) < size or not parts:
+        number = len(parts)
+        if number == _BLOCKS:
+            most = sum(map(len, parts))
+            raise FlashError(f"a configuration of {size} bytes; {most} is the most here")
+        pointers = (number & -number).bit_length()
+        name = b"the place of config.json %d" % number
+        parts.append(hashlib.shake_256(name).digest(_BLOCK - 4 * pointers))
+    return parts
 
 
 def kept(image: Image, files: Mapping[str, bytes]) -> bytes | None:
