@@ -11,7 +11,6 @@ from ikelet_hil.station import Station
 
 CALL = b'{"jsonrpc":"2.0","id":"x","method":"counters"}'
 SUITE = "aes256-sha256-modp1024"
-_PAUSE = 0.3  # seconds: the agent reads an octet at a time, an emulated one slowly
 
 NOISE = {
     # Without Ctrl-C, which in development mode is no noise.
@@ -36,12 +35,13 @@ NOISE = {
 }
 
 
-def put(bench: Bench, data: bytes) -> None:
-    """Write it to the serial line, no faster than the board can take it."""
+def put(bench: Bench, data: bytes, pause: float = 0.3) -> None:
+    """Write it to the serial line, no faster than the board can take it: an agent reads an octet
+    at a time, an emulated one slowly. `pause`: in seconds, where the line has no room for more."""
     room = bench.board.serial_room
     for at in range(0, len(data), room or len(data)):
         bench.agent.console.link.write(data[at : at + (room or len(data))])
-        time.sleep(_PAUSE if room else 0)
+        time.sleep(pause if room else 0)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_flood(bench: Bench) -> None:
     bench.start("builtin", "initiator", reuse=True, suite=SUITE)
     bench.agent.console.on_line = lambda _, line: lines.append(line)
     calls = [b'{"jsonrpc":"2.0","id":"n%d","method":"none"}\n' % number for number in range(50)]
-    put(bench, b"".join(calls))
+    put(bench, b"".join(calls), 1.5)  # each is answered
     assert bench.agent.status()["peers"][0]["state"] == "DOWN"
     answers = [line for line in lines if b'"id": "n' in line or b'"id":"n' in line]
     assert len(answers) == len(calls)
