@@ -120,12 +120,12 @@ def leaked(first: Heap, last: Heap, allowed: int, networked: bool = True) -> str
             f"memory leak: the board holds {grown} bytes more than when its agent began; "
             f"{allowed} can be accounted for{why}"
         )
-    if first.get("idf") and last.get("idf"):
+    if networked and first.get("idf") and last.get("idf"):
         # MicroPython's heap grows out of ESP-IDF's, which the network lives on.
         took = last["used"] + last["free"] - first["used"] - first["free"]
-        if networked and took > IDF:
+        if took > IDF:
             return f"MicroPython's heap took {took} bytes of what the network has"
-        lost = first["idf"]["free"] - last["idf"]["free"] - max(0, took)
+        lost = first["idf"]["free"] - last["idf"]["free"]
         if lost > IDF:
             return f"memory leak: ESP-IDF's heap lost {lost} bytes; up to {IDF} are expected"
     return ""
