@@ -4,6 +4,7 @@ Whatever else is on the line (boot messages, half lines, noise) is skipped. Answ
 notifications never hold a secret: they are built from what is meant to be shown.
 """
 
+import gc
 import json
 
 from micropython import const
@@ -21,10 +22,13 @@ class Refused(Exception):
 
 class Console:
     """`methods`: {name: function(params dict) -> JSON value}; `find(name)`: the function of any
-    other, or None; `write(bytes)`: the serial line."""
+    other, or None; `write(bytes)`: the serial line; `relieve()`: makes room where a collection is
+    not enough. A call for which there is no memory is tried again: the host waits for its answer.
+    """
 
-    def __init__(self, write, methods, find):
+    def __init__(self, write, methods, find, relieve=gc.collect):
         self.write = write
+        self._relieve = relieve
         self._methods = methods
         self._find = find
         self._line = bytearray()
@@ -59,6 +63,14 @@ class Console:
         self._send({"jsonrpc": "2.0", "method": method, "params": params})
 
     def _answer(self, line):
+        for make_room in (gc.collect, self._relieve):
+            try:
+                return self._respond(line)
+            except MemoryError:
+                make_room()
+        self._respond(line)
+
+    def _respond(self, line):
         start = line.find(b"{")
         if start < 0:
             return

@@ -85,7 +85,10 @@ class Agent:
         self.names = None  # where a peer has a DNS name
         self.helpers = ()  # what has a turn of its own: run(now), deadline()
         self.console = Console(
-            port.write_serial, methods.methods(self), lambda name: methods.find(self, name)
+            port.write_serial,
+            methods.methods(self),
+            lambda name: methods.find(self, name),
+            self._relieve,
         )
 
     # --- boot -----------------------------------------------------------------------------------
@@ -158,9 +161,10 @@ class Agent:
                 starved += 1
                 if self.engine is None or starved > _MAX_STARVED:
                     raise
-                gc.collect()
-                if starved % _RELIEF == 0:
-                    self.engine.relieve()
+                if starved % _RELIEF:
+                    gc.collect()
+                else:
+                    self._relieve()
                 self.engine.drops.count("no-memory")
             except KeyboardInterrupt:
                 if self.open:
@@ -247,6 +251,13 @@ class Agent:
         except MemoryError:
             pass  # the host is told all the same
         modules.unload("agent.ring")
+
+    def _relieve(self):
+        """Memory is short."""
+        gc.collect()
+        if self.engine:
+            self.engine.relieve()
+            gc.collect()
 
     def _idle_ms(self):
         now = self.clock()

@@ -121,6 +121,32 @@ class ShortOfMemory:
         return text
 
 
+def test_a_call_for_which_there_is_no_memory_is_tried_again():
+    """After a collection, and then once more after what else makes room; no further."""
+    for fails in range(4):
+        line = Line()
+        done = []
+
+        def hungry(params, fails=fails, done=done):
+            done.append("tried")
+            if done.count("tried") <= fails:
+                raise MemoryError
+            return params
+
+        console = Console(line._write, {"echo": hungry}, {}.get, lambda d=done: d.append("room"))
+        line.console = console
+        if fails < 3:
+            assert line.say(ECHO) == [ANSWER]
+        else:
+            try:
+                line.say(ECHO)
+                raise AssertionError
+            except MemoryError:
+                pass  # whoever runs the console drops it
+            assert line.say(ECHO) == [ANSWER]
+        assert done.count("room") == (fails > 1), done
+
+
 def test_a_line_comes_in_pieces_where_memory_does():
     line = Line()
     line.say(b"")
