@@ -6,6 +6,7 @@ PRESETS = {
     "fast": (500, 160, 6),  # gives up after 22 s
 }
 HALF_OPEN_MS = 30000  # how long a responder keeps an exchange that does not go on
+STALE_MS = 3000  # ... and how long it has been on its way when it is the first to make room
 MAX_REPLAYS = 2  # how often one reply is sent again for a repeated request ...
 REPLAY_WINDOW_MS = 1000  # ... in so long
 

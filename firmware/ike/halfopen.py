@@ -10,7 +10,8 @@ so that no order of sending is safe or lost. It is not lost either: our cookie i
 peer's address, his cookie, the minute and what he sent, and what was sent is remembered, once
 however often it came. A message 3 whose cookie proves to be ours brings its exchange back. So the
 most that spoofed first messages can do is to send many different ones before the peer's first;
-and what a peer was once authenticated with stays remembered.
+and what a peer was once authenticated with stays remembered. Where all went on, as those of
+somebody who reads the wire do, the oldest makes room once it is stale.
 
 Of different first messages with one cookie, only one is answered at first, unless the initiator
 takes several: others give up when another message 2 comes. Should the peer's own be another, its
@@ -22,7 +23,7 @@ import struct
 from micropython import const
 
 from hal import equal
-from ike import informational, policy, wire
+from ike import informational, policy, rivals, wire
 from ike import registry as R
 from ike.sa import Sa
 from ike.wire import Drop
@@ -219,15 +220,22 @@ def _leaves(engine, peer, path, lot):
     if len(exchanges) < places:
         return None
     waiting = [sa for sa in exchanges if not sa.spare]
-    if not waiting:
+    if waiting:
+        return waiting[lot % len(waiting)]
+    oldest = exchanges[0]
+    for sa in exchanges:
+        if sa.started < oldest.started:
+            oldest = sa
+    if not oldest.is_stale(engine.clock()):
         raise Drop("too-many-half-open")
-    return waiting[lot % len(waiting)]
+    return oldest
 
 
 def _replace(engine, leaves):
     """End the exchange that makes room, once the one it makes room for has begun."""
     if leaves:
         engine.drops.count("half-open-replaced")
+        rivals.discard(leaves)
         engine.abandoned(leaves)
 
 

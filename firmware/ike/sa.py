@@ -9,7 +9,7 @@ from binascii import hexlify
 import hal as _hal
 from ike import keys, wire
 from ike import registry as R
-from ike.exchange import HALF_OPEN_MS, Replay
+from ike.exchange import HALF_OPEN_MS, STALE_MS, Replay
 from ike.wire import Drop
 
 # state: the secrets that exist in it; leaving for a state without one wipes it. A spare holds x
@@ -169,6 +169,10 @@ class Sa:
 
     def is_underived(self):
         return self.folded or (self.state in ("MAIN_R2", "MAIN_I3") and self.x is not None)
+
+    def is_stale(self, now):
+        """Whether this is an exchange that another began so long ago that he hardly goes on."""
+        return not self.initiator and now - self.started >= STALE_MS
 
     def decrypt(self, content, iv):
         """(plaintext as a memoryview, last ciphertext block)."""

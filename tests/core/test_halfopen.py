@@ -7,6 +7,7 @@ from cheap import CheapHal
 from ike import halfopen, wire
 from ike import registry as R
 from ike.engine import Engine
+from ike.exchange import STALE_MS
 from ike.policy import Peer
 from malformed import SA, VID, changed, of_parts, sa_body, with_attribute
 from pair import INITIATOR, PSK, RESPONDER, SUITE, Clock, Pair, make_engine
@@ -280,8 +281,8 @@ def test_every_peer_has_places_of_its_own():
         assert exchange(responder, "10.9.1.1")
 
 
-def test_places_of_exchanges_that_went_on_are_not_taken():
-    """Only who receives our packets gets past message 2; his places end by their timers."""
+def gone_on():
+    """A pair whose responder has all its places taken by exchanges that are past message 3."""
     pair = cheap_pair()
     for number in range(halfopen.PLACES):
         pair.give("r", flood(number))
@@ -289,7 +290,30 @@ def test_places_of_exchanges_that_went_on_are_not_taken():
         bodies = [(R.KE, b"\7" * 256), (R.NONCE, bytes(32))]
         third = wire.message(datagram[:8], datagram[8:16], R.KE, 2, False, 0, wire.chain(bodies))
         pair.give("r", third)
+    pair.collect("r")
+    pair.pending = []
     assert [sa.state for sa in pair.r.sas if not sa.spare] == ["MAIN_R2"] * halfopen.PLACES
+    return pair
+
+
+def test_the_oldest_of_those_that_went_on_makes_room():
+    """Once it is stale: not while its peer may still be at it."""
+    pair = gone_on()
+    oldest = pair.r.sas[0].cky_i
+    pair.clock.now = STALE_MS - 1
+    pair.give("r", flood(98))
+    assert pair.r.drops.by_reason == {"too-many-half-open": 1}
+    pair.clock.now = STALE_MS
+    pair.connect()
+    assert pair.states()[0] == "ESTABLISHED"
+    assert pair.r.drops.by_reason["half-open-replaced"] == 1
+    assert not any(sa.cky_i == oldest for sa in pair.r.sas)
+    assert len([sa for sa in pair.r.sas if sa.spare]) == halfopen.PLACES - 1
+
+
+def test_places_of_exchanges_that_went_on_are_not_taken():
+    """Only who receives our packets gets past message 2; his places end by their timers."""
+    pair = gone_on()
     pair.give("r", flood(99))
     assert pair.r.drops.by_reason == {"too-many-half-open": 1}
     for _ in range(halfopen.PLACES + 1):

@@ -4,6 +4,7 @@
 from cheap import CheapHal
 from ike import folded, rivals, wire
 from ike import registry as R
+from ike.exchange import STALE_MS
 from pair import INITIATOR, RESPONDER, SUITE, Pair, changed
 from spoofing import Run
 
@@ -152,6 +153,36 @@ def test_rivals_of_other_exchanges_leave_an_exchange_its_share():
         pair.pending = [("i", third)]
         assert finish(pair), derived
         assert "too-many-rivals" in pair.r.drops.by_reason
+
+
+def test_rivals_of_stale_exchanges_make_room_first():
+    """However few each of them has: enough for the peer's own message 3 behind some others."""
+    for age in (0, STALE_MS):
+        pair = started(0)
+        first = pair.pending.pop(0)[1]
+        for number in range(1, 13):
+            pair.give("r", changed(first, 1, first[1] ^ number))
+        cookies = [bytes(sa.cky_i) + bytes(sa.cky_r) for sa in pair.r.sas]
+        pair.collect("r")
+        pair.pending = [("i", first)]
+        pair.settle(2)
+        third = pair.pending.pop(0)[1]
+        for value in range(4):
+            for cookie in cookies:
+                pair.give("r", cookie + bytes(changed(third, 99, value))[16:])
+        assert rivals.number(pair.r) == folded.MAX_RIVALS
+        for sa in pair.r.sas:
+            if sa.cky_i != first[:8]:
+                sa.started -= age
+        for flip in range(1, 6):
+            pair.give("r", changed(third, 99, third[99] ^ flip))
+        pair.give("r", third)
+        theirs = [
+            brought for sa in pair.r.sas if sa.cky_i == first[:8] for _, brought in sa.folded
+        ]
+        assert len(theirs) == (5 if age else 2)
+        assert any(bytes(third[32:288]) in brought for brought in theirs) == bool(age)
+        assert rivals.number(pair.r) == folded.MAX_RIVALS
 
 
 def test_of_an_exchanges_rivals_those_that_came_first_stay():
