@@ -86,8 +86,8 @@ def receive(engine, header, datagram, path, now):
         _answer_error(engine, header, drop.args[0], len(datagram), path, now)
         raise
     _replace(engine, leaves)
-    sa.first = _remember(engine, peer, content, tag, now)
-    sa.first.answered = header.cky_i, now
+    first = sa.first = _remember(engine, peer, content, tag, now)
+    first.answered = header.cky_i, now
 
 
 def _begin(engine, sa, header, datagram, digest, now):

@@ -21,7 +21,7 @@ class Port:
 
     def __init__(self):
         self.incoming = b""
-        self.outgoing = []
+        self.outgoing = bytearray()
         self.waited = False
 
     def ticks_ms(self):
@@ -32,7 +32,7 @@ class Port:
         return data
 
     def write_serial(self, data):
-        self.outgoing.append(bytes(data))
+        self.outgoing.extend(data)
 
     def wait(self, ms, socket=None):
         self.waited = True
@@ -153,13 +153,13 @@ class Side:
     def take_lines(self):
         """Datagrams that the agent has for the relay."""
         found = []
-        for line in self.port.outgoing:
+        for line in bytes(self.port.outgoing).split(b"\n")[:-1]:
             said = json.loads(line)
             if "error" in said:
                 raise RuntimeError(said["error"])
             if said.get("method") == "udp":
                 found.append(said["params"])
-        self.port.outgoing.clear()
+        self.port.outgoing = bytearray()
         return found
 
     def profile(self):
