@@ -2,8 +2,8 @@
 
 The host sends each as a request `udp` and waits for its answer; "busy" means not taken, send it
 again. So nothing is lost without either side's knowing: a line that noise has hit is not answered.
-A board whose UART keeps less than a line gets a datagram in pieces: all but the last say "more",
-each but the first where it belongs ("at"), and how many bytes it has ("size").
+"size" says how many bytes there are. A board whose UART keeps less than a line gets a datagram in
+pieces: see agent.assembly.
 """
 
 from binascii import a2b_base64, b2a_base64
@@ -29,7 +29,6 @@ class Link:
         self.send_failures = 0
         self._console = console
         self._waiting = []
-        self._begun = b""  # pieces of a datagram
         console.add("udp", self._from_host)
 
     def receive(self):
@@ -50,10 +49,16 @@ class Link:
         """Nothing ever waits: the serial line takes what it is given."""
 
     def _from_host(self, params):
-        datagram = self._whole(params)
-        if datagram is None:
-            return {"begun": len(self._begun)}
         try:
+            datagram = a2b_base64(params["data"])
+            if len(datagram) != params.get("size", len(datagram)):
+                raise Refused("not as long as it was")
+            if "at" in params:
+                from agent import assembly
+
+                datagram = assembly.add(params, datagram)
+                if datagram is None:
+                    return {"more": True}
             _, _, address, port = params["path"]
         except (KeyError, ValueError, TypeError):
             raise Refused("udp wants path and data")
@@ -66,19 +71,3 @@ class Link:
         else:
             self.empty_datagrams += 1
         return {"waiting": len(self._waiting)}
-
-    def _whole(self, params):
-        """The datagram, None where more of it is to come; Refused. Offset 0 begins anew."""
-        begun, self._begun = self._begun, b""
-        at = params.get("at", 0)
-        try:
-            piece = a2b_base64(params["data"])
-        except (KeyError, ValueError, TypeError):
-            raise Refused("udp wants path and data")
-        if len(piece) != params.get("size", len(piece)) or at not in (0, len(begun)):
-            raise Refused("a piece is not what was sent")
-        whole = begun[:at] + piece
-        if not params.get("more"):
-            return whole
-        self._begun = whole[:_MAX_DATAGRAM]
-        return None

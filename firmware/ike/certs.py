@@ -8,7 +8,6 @@ drops the datagram, and the exchange goes on; when it ends by its timer, that er
 that the peer is told. An error in an authentic certificate ends the exchange at once.
 """
 
-import gc
 import struct
 
 from micropython import const
@@ -90,10 +89,12 @@ class Credentials:
         return [(R.CERTREQ, head + subject) for subject in self._names]
 
     def _make_room(self):
-        """Curves have done their part in Diffie-Hellman; an RSA key has no use for them."""
+        """Curves have done their part in Diffie-Hellman; an RSA key has no use for them, and an
+        EC key none for curve25519."""
         if self.kind == "rsa":
             modules.unload(*modules.PUBLIC_KEYS)
-        gc.collect()
+        else:
+            modules.unload("hal.software_x25519")
 
     # --- ourselves ------------------------------------------------------------------------------
 

@@ -22,8 +22,7 @@ import struct
 
 from micropython import const
 
-from hal import equal
-from ike import informational, policy, rivals, wire
+from ike import policy, rivals, wire
 from ike import registry as R
 from ike.sa import Sa
 from ike.wire import Drop
@@ -33,7 +32,6 @@ RESERVED = const(4)  # ... but for every peer at least these
 FIRSTS = const(16)  # different first messages remembered, ...
 FIRSTS_BYTES = const(4096)  # ... and their size, where it is not the only one
 _MINUTE_MS = const(60000)
-_NOTIFY_INTERVAL_MS = const(1000)
 ANOTHER_MS = const(5000)  # how long the first offer under a cookie is the only one answered
 MAX_TOLD = const(8)  # exchanges in a second whose first messages are events: a serial line is slow
 
@@ -73,7 +71,7 @@ def receive(engine, header, datagram, path, now):
         if cookie == header.cky_i and first.tag != tag and now - when < ANOTHER_MS:
             begun = True
     if begun and not _takes_several(content):
-        policy.select(peer, _offer(content))
+        policy.select(peer, offer_in(content))
         _remember(engine, peer, content, tag, now)
         raise Drop("another-offer")
     cky_r = _cookie(engine, path, header.cky_i, tag, now // _MINUTE_MS)
@@ -83,7 +81,9 @@ def receive(engine, header, datagram, path, now):
         tell = _is_told(engine, now)
         engine.quietly(True, tell, _begin, engine, sa, header, datagram, digest, now)
     except Drop as drop:
-        _answer_error(engine, header, drop.args[0], len(datagram), path, now)
+        from ike import seldom
+
+        seldom.answer_error(engine, header, drop.args[0], len(datagram), path, now)
         raise
     _replace(engine, leaves)
     first = sa.first = _remember(engine, peer, content, tag, now)
@@ -146,24 +146,7 @@ def keep(engine, sa):
     sa.first = None
 
 
-def vouches(sa, body, digest):
-    """Whether HASH_I is over another message 1 than the one that began the exchange; what we have
-    chosen must be what we would choose of that."""
-    from ike.mainmode import proof_hash
-
-    began = sa.sai_b
-    for first in sa.engine.firsts:
-        if first.peer is sa.peer:
-            sa.sai_b = bytes(_offer(first.content))
-            suite, lifetime, _ = policy.select(sa.peer, sa.sai_b)
-            if suite is sa.suite and equal(proof_hash(sa, True, body), digest):
-                sa.lifetime = lifetime
-                return True
-    sa.sai_b = began
-    return False
-
-
-def _offer(content):
+def offer_in(content):
     """The SA payload's body of a message 1 without its cookie."""
     found = _payloads(content)
     if not found or found[0][0] != R.SA:
@@ -237,22 +220,3 @@ def _replace(engine, leaves):
         engine.drops.count("half-open-replaced")
         rivals.discard(leaves)
         engine.abandoned(leaves)
-
-
-def _answer_error(engine, header, reason, size, path, now):
-    """Tell a configured peer why its message 1 was refused: never more bytes than came (RFC 2408
-    section 5), and only where nothing was dropped for a second, nor an exchange has this cookie.
-    Whoever damages a peer's own message 1 would else have us tell him to give up, and some do.
-    """
-    from ike import notifies
-
-    number = notifies.ANSWERS.get(reason)
-    last = engine.last_drop
-    if number is None or (last is not None and now - last < _NOTIFY_INTERVAL_MS):
-        return
-    if any(sa.cky_i == header.cky_i for sa in engine.sas):
-        return
-    chain = wire.chain([(R.N, informational.notify_body(number))])
-    answer = wire.message(header.cky_i, header.cky_r, R.N, R.INFORMATIONAL, False, 0, chain)
-    if len(answer) <= size:
-        engine.send(path, answer)

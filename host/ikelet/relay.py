@@ -100,7 +100,9 @@ class Relay:
         """What to ask of the board for one datagram."""
         for at in range(0, max(1, len(datagram)), self._piece):
             piece = datagram[at : at + self._piece]
-            request = {"data": base64.b64encode(piece).decode(), "at": at, "size": len(piece)}
+            request = {"data": base64.b64encode(piece).decode(), "size": len(piece)}
+            if len(datagram) > self._piece:
+                request["at"] = at
             last = at + self._piece >= len(datagram)
             yield request | ({"path": path} if last else {"more": True})
 
