@@ -4,9 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,16 @@ def test_start_is_quick_and_stop_leaves_nothing() -> None:
     assert started < 1.0
 
 
-def test_charon_dies_with_its_owner() -> None:
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder for temporary files, where tests beside this one do not clear up; its name is short
+    enough for sockets."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_charon_dies_with_its_owner(monkeypatch: pytest.MonkeyPatch, short: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
     script = """
         import sys
         from ikelet.peers import PeerConfig, make_peer
@@ -187,7 +197,7 @@ def test_charon_dies_with_its_owner() -> None:
         [sys.executable, "-c", textwrap.dedent(script)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(host)},
+        env=os.environ | {"PYTHONPATH": str(host), "TMPDIR": str(short)},
         text=True,
     )
     with owner:
