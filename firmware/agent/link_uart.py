@@ -58,7 +58,7 @@ class Link:
 
                 datagram = assembly.add(params, datagram)
                 if datagram is None:
-                    return {"more": True}
+                    return {"begun": True}
             _, _, address, port = params["path"]
         except (KeyError, ValueError, TypeError):
             raise Refused("udp wants path and data")

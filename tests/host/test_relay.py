@@ -1,7 +1,8 @@
 """The relay: both its sides, with a serial line between them that loses what it is told to."""
 
-import json
+import itertools
 import os
+import queue
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from agent.console import Console
 from agent.link_uart import Link
 from ikelet import boards
 from ikelet.console import Console as HostConsole
-from ikelet.console import ConsoleError, ConsoleTimeoutError
+from ikelet.console import ConsoleTimeoutError
 from ikelet.relay import Relay
 
 NARROW = boards.find("esp32-generic").serial_room
@@ -24,27 +25,30 @@ class Line:
     """The serial line to a board with an agent's link: `lines` has what went over it, `harm` may
     change or lose (None) a line."""
 
+    url = "test"
+
     def __init__(self) -> None:
         self.lines: list[bytes] = []
         self.harm = lambda line: line
-        self._said: list[bytes] = []
-        console = Console(self._said.append, {}, {}.get)
-        self.link = Link("127.0.0.1", 500, console)
-        self._feed = console.feed
+        self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        board = Console(self._said.put, {}, {}.get)
+        self.link = Link("127.0.0.1", 500, board)
+        self._feed = board.feed
 
-    def call(self, method: str, params: dict[str, Any], timeout: float) -> Any:
-        request = {"jsonrpc": "2.0", "id": 123456, "method": method, "params": params}
-        line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
+    def write(self, line: bytes) -> None:
         self.lines.append(line)
-        self._said.clear()
         arrived = self.harm(line)
-        if arrived is None:
-            raise ConsoleTimeoutError("no answer")
-        self._feed(arrived)
-        answer = json.loads(b"".join(self._said))
-        if "error" in answer:
-            raise ConsoleError(method, answer["error"]["code"], answer["error"]["message"])
-        return answer["result"]
+        if arrived is not None:
+            self._feed(arrived)
+
+    def read(self, timeout: float) -> bytes:
+        try:
+            return self._said.get(timeout=timeout)
+        except queue.Empty:
+            return b""
+
+    def close(self) -> None:
+        pass
 
     def received(self) -> bytes | None:
         deadline = time.monotonic() + 10
@@ -64,8 +68,14 @@ def line() -> Line:
 
 
 @pytest.fixture
-def relay(line: Line, narrow: bool) -> Iterator[Relay]:
-    relay = Relay(line.call, "127.0.0.1", 0, deadline=2.0, narrow=narrow)
+def console(line: Line) -> Iterator[HostConsole]:
+    with HostConsole(line) as console:
+        yield console
+
+
+@pytest.fixture
+def relay(console: HostConsole, narrow: bool) -> Iterator[Relay]:
+    relay = Relay(console.call, "127.0.0.1", 0, deadline=0.5, narrow=narrow)
     yield relay
     relay.close()
 
@@ -87,12 +97,13 @@ def test_every_length(line: Line, relay: Relay, peer: socket.socket, narrow: boo
     assert (longest <= NARROW) == narrow, longest
 
 
-def test_a_line_fits_whatever_the_addresses(line: Line) -> None:
-    relay = Relay(line.call, "127.0.0.1", 0, narrow=True)
+def test_a_line_fits_whatever_the_addresses(line: Line, console: HostConsole) -> None:
+    console._ids = itertools.count(1_000_000)
+    relay = Relay(console.call, "127.0.0.1", 0, narrow=True)
     try:
         address = "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"
         for request in relay._requests([address, 65535, address, 65535], bytes(2048)):
-            line.call("udp", request, 1)
+            console.call("udp", request, 1)
     finally:
         relay.close()
     assert len(line.lines) == 25 and max(map(len, line.lines)) <= NARROW
