@@ -20,6 +20,7 @@ GROUPS = ("modp2048", "modp4096", "ecp256", "ecp384", "ecp521", "curve25519")
 # Bytes: an agent with certificates idles with 90 KB, and an exchange takes 41 KB more, in pieces
 # that are not all small (tests/bench/heap.py).
 HEAP = 138 * 1024
+HEAP_TO_RESPOND = 160 * 1024
 # What a slow board does of the matrix; RSA it does with a chain, see test_chains.
 FEW = (("ecdsa256", "modp2048"), ("ecdsa256", "curve25519"))
 
@@ -56,6 +57,14 @@ def quick(bench: Bench, short: bool = False) -> None:
     require("speed", f"{bench.board.name} takes minutes for all of it" if slow else "")
 
 
+def require_room_to_respond(board: Board) -> None:
+    """With a key on a curve a responder checks the peer's certificate before it signs: on the
+    smaller heap that found no room in one exchange of ten."""
+    small = board.heap < HEAP_TO_RESPOND
+    why = f"{board.name} has {board.heap >> 10} KB, a responder with an EC key needs more at times"
+    require("heap", why * small)
+
+
 def establish(bench: Bench) -> PeerResult:
     outcome, theirs = bench.negotiate()
     assert outcome.established and theirs.established, outcome.reason or theirs.reason
@@ -76,6 +85,8 @@ def refuse(bench: Bench, code: str) -> str:
 @pytest.mark.parametrize("kind", KEYS)
 def test_keys_and_groups(bench: Bench, kind: str, group: str, role: str) -> None:
     quick(bench, (kind, group) in FEW)
+    if kind.startswith("ecdsa") and role == "responder":
+        require_room_to_respond(bench.board)
     start(bench, role, lab.holder(kind, AGENT), lab.holder(kind, GATEWAY), group)
     establish(bench)
 
@@ -174,7 +185,7 @@ CASES = refused_cases()
 @each_role
 @pytest.mark.parametrize("case", CASES)
 def test_refused(bench: Bench, case: str, role: str) -> None:
-    quick(bench, case == "another name" and role == "responder")
+    quick(bench, case == "another name" and role == "initiator")
     code, gateway, section, agent = CASES[case]
     gateway.anchors = [lab.authority()]
     start(bench, role, lab.holder("ecdsa256", AGENT), gateway, agent=agent, **section)
