@@ -289,9 +289,11 @@ def _authenticate(sa, parts, initiators):
         sa.peer.credentials.authenticate(sa, parts, initiators)
         return bytes(body)
     if not _hal.equal(proof_hash(sa, initiators, body), parts[R.HASH]):
+        if not initiators:
+            raise Drop("bad-hash")
         from ike import seldom
 
-        if not initiators or not seldom.vouches(sa, body, parts[R.HASH]):
+        if not seldom.vouches(sa, body, parts[R.HASH]):
             raise Drop("bad-hash")
     if not policy.same_identity(body, sa.peer.remote_id):
         raise Refused(

@@ -125,21 +125,28 @@ def test_the_number_of_rivals_is_bounded():
         assert engine.sas == []  # and it ends by its timers
 
 
+def beside_exchanges(number, messages):
+    """An exchange whose message 3 is on its way, beside others that an attacker began, with so
+    many messages 3 in each: (pair, the others' cookies, that message 3)."""
+    pair = started(0)
+    first = pair.pending.pop(0)[1]
+    for flip in range(1, number + 1):
+        pair.give("r", changed(first, 1, first[1] ^ flip))
+    cookies = [bytes(sa.cky_i) + bytes(sa.cky_r) for sa in pair.r.sas]
+    pair.collect("r")
+    pair.pending = [("i", first)]
+    pair.settle(2)
+    third = pair.pending.pop(0)[1]
+    for value in range(messages):
+        for cookie in cookies:
+            pair.give("r", cookie + bytes(changed(third, 99, value))[16:])
+    return pair, cookies, third
+
+
 def test_rivals_of_other_exchanges_leave_an_exchange_its_share():
     """All the rivals that there may be, in exchanges of the attacker's; derived ones or not."""
     for derived in (False, True):
-        pair = started(0)
-        first = pair.pending.pop(0)[1]
-        for number in range(1, 4):
-            pair.give("r", changed(first, 1, first[1] ^ number))
-        cookies = [bytes(sa.cky_i) + bytes(sa.cky_r) for sa in pair.r.sas]
-        pair.collect("r")
-        pair.pending = [("i", first)]
-        pair.settle(2)
-        third = pair.pending.pop(0)[1]
-        for value in range(60):
-            for cookie in cookies:
-                pair.give("r", cookie + bytes(changed(third, 99, value))[16:])
+        pair, cookies, third = beside_exchanges(3, 60)
         assert rivals.number(pair.r) == folded.MAX_RIVALS
         if derived:
             for cookie in cookies:
@@ -158,27 +165,16 @@ def test_rivals_of_other_exchanges_leave_an_exchange_its_share():
 def test_rivals_of_stale_exchanges_make_room_first():
     """However few each of them has: enough for the peer's own message 3 behind some others."""
     for age in (0, STALE_MS):
-        pair = started(0)
-        first = pair.pending.pop(0)[1]
-        for number in range(1, 13):
-            pair.give("r", changed(first, 1, first[1] ^ number))
-        cookies = [bytes(sa.cky_i) + bytes(sa.cky_r) for sa in pair.r.sas]
-        pair.collect("r")
-        pair.pending = [("i", first)]
-        pair.settle(2)
-        third = pair.pending.pop(0)[1]
-        for value in range(4):
-            for cookie in cookies:
-                pair.give("r", cookie + bytes(changed(third, 99, value))[16:])
+        pair, _, third = beside_exchanges(12, 4)
         assert rivals.number(pair.r) == folded.MAX_RIVALS
         for sa in pair.r.sas:
-            if sa.cky_i != first[:8]:
+            if sa.cky_i != third[:8]:
                 sa.started -= age
         for flip in range(1, 6):
             pair.give("r", changed(third, 99, third[99] ^ flip))
         pair.give("r", third)
         theirs = [
-            brought for sa in pair.r.sas if sa.cky_i == first[:8] for _, brought in sa.folded
+            brought for sa in pair.r.sas if sa.cky_i == third[:8] for _, brought in sa.folded
         ]
         assert len(theirs) == (5 if age else 2)
         assert any(bytes(third[32:288]) in brought for brought in theirs) == bool(age)
