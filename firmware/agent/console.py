@@ -23,7 +23,8 @@ class Refused(Exception):
 class Console:
     """`methods`: {name: function(params dict) -> JSON value}; `find(name)`: the function of any
     other, or None; `write(bytes)`: the serial line; `relieve()`: makes room where a collection is
-    not enough. A call for which there is no memory is tried again: the host waits for its answer.
+    not enough. A call for which there is no memory is tried again, and refused in the end: the
+    host waits for its answer.
     """
 
     def __init__(self, write, methods, find, relieve=gc.collect):
@@ -33,6 +34,7 @@ class Console:
         self._find = find
         self._line = bytearray()
         self._overlong = False
+        self._number = None  # of the call in hand
 
     def add(self, name, method):
         """One more method."""
@@ -63,12 +65,15 @@ class Console:
         self._send({"jsonrpc": "2.0", "method": method, "params": params})
 
     def _answer(self, line):
-        for make_room in (gc.collect, self._relieve):
+        self._number = None
+        for make_room in (None, gc.collect, self._relieve, self._relieve):
             try:
+                if make_room:
+                    make_room()
                 return self._respond(line)
             except MemoryError:
-                make_room()
-        self._respond(line)
+                pass
+        self._error(self._number, _FAILED, "no memory for that now")
 
     def _respond(self, line):
         start = line.find(b"{")
@@ -81,6 +86,7 @@ class Console:
             number = request.get("id")
             if number is not None and not isinstance(number, (int, str)):
                 raise ValueError
+            self._number = number
         except (ValueError, KeyError, AttributeError, TypeError, UnicodeError, RuntimeError):
             return self._error(None, _PARSE_ERROR, "not a JSON-RPC request")
         method = None

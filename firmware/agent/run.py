@@ -196,7 +196,7 @@ class Agent:
                 break
             self.engine.receive(received[0], received[1], self.clock())
         self.flush()
-        more = self.engine.poll(self.clock())
+        more = self.engine.poll(self.clock(), received is not None)
         self.flush()
         for helper in self.helpers:
             helper.run(self.clock())

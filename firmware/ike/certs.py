@@ -149,8 +149,13 @@ class Credentials:
         certificates = _der(parts[R.CERT])
         if not certificates:
             raise pki.Refused("no-certificate")
-        digest = mainmode.proof_hash(sa, initiators, parts[R.ID], self._hash)
-        if not self._is_signed(hal, Certificate(certificates[0]), digest, parts[R.SIG]):
+        own = Certificate(certificates[0])
+
+        def is_proved():
+            digest = mainmode.proof_hash(sa, initiators, parts[R.ID], self._hash)
+            return self._is_signed(hal, own, digest, parts[R.SIG])
+
+        if not mainmode.is_over_an_offer(sa, is_proved, initiators, only_known=True):
             sa.refuse_later("bad-signature", R.INVALID_SIGNATURE, "the peer's signature is wrong")
             raise Drop("bad-signature")
         self._make_room()  # the CAs' keys may be of the other kind

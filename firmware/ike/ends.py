@@ -6,12 +6,17 @@ all that follows: with a wrong one, two peers no longer understand each other. S
 taken at once only where its end is known to be the peer's: HASH or SIG, INITIAL-CONTACT (its SPI
 must be our cookies), vendor IDs that we know, zeros. Any other is taken when the same comes again
 later: a peer repeats what is not answered, and a copy without doubt may come before that.
+
+One doubt is left: of a message that somebody cut short by a whole block of padding, which charon
+has where there is nothing to pad, nothing tells that it was longer. It is taken at once, because
+most have none; and should the peer's own come after it, it is known by its beginning and by zeros
+in the block that it has more: only who has the key can encrypt these.
 Loaded with the first message that leaves a doubt at first sight.
 """
 
 from micropython import const
 
-from ike import informational
+from ike import informational, keys, wire
 from ike import registry as R
 from ike.wire import Drop
 
@@ -53,3 +58,24 @@ def _hold(sa, digest, now):
     if len(sa.held) < MAX_HELD and digest not in [known for known, _ in sa.held]:
         sa.held += ((digest, now),)
     raise Drop("doubtful-end")
+
+
+def complete(sa, header, datagram, digest):
+    """Where a message is what authenticated the peer, with the block of padding that was missing:
+    its last block is the IV, and message 6 is encrypted anew."""
+    size, known = sa.taken
+    content = memoryview(datagram)[wire.HEADER : header.length]
+    if len(content) != size + sa.block() or sa.engine.digest(content[:size]) != known:
+        return
+    before = bytes(content[size - sa.block() : size])
+    padding, last = sa.decrypt(content[size:], before)
+    if any(padding):
+        return
+    sa.taken = None
+    sa.replay.accept(digest)
+    sa.iv = last
+    if not sa.initiator:
+        plain, _ = sa.decrypt(memoryview(sa.sent)[wire.HEADER :], before)
+        again, sa.iv = keys.crypt(sa.engine.hal, sa.suite, sa.ka, last, plain, True)
+        sa.sent = sa.sent[: wire.HEADER] + again
+        sa.engine.transmit(sa, sa.sent)

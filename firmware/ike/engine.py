@@ -16,6 +16,7 @@ from ike.wire import Drop
 
 _MAX_EVENTS = 48
 _AGAIN_MS = 5000  # how long after a question that could not be made
+_BUSY_MS = 300  # how much later a rival's secret is made where datagrams wait
 ANYWHERE = "any"  # the address of a peer that certificates identify
 _LASTING = ("established", "failed", "deleted")  # events that find a place in a full queue
 _NO_HINT = ("duplicate", "unauthenticated-informational")  # say nothing about why it fails
@@ -53,7 +54,9 @@ class Engine:
             from ike import halfopen
 
             self.halfopen = halfopen
-        self.firsts = []  # see ike/halfopen.py
+        self.firsts = []  # see ike/halfopen.py, also for the next two
+        self.left = b""
+        self.left_at = 0
         self.cookie_secret = hal.random(16)
         self._cookies_made = 0
         self.last_drop = None  # when something from a peer's address was last dropped
@@ -242,15 +245,18 @@ class Engine:
 
     # --- time -----------------------------------------------------------------------------------
 
-    def poll(self, now):
+    def poll(self, now, busy=False):
         """Timers, then at most one piece of slow work; True where more is left to do.
 
         Send what take_datagrams() has before calling: the peer can work at the same time.
+        `busy`: more datagrams wait to be read. The rivals' secrets wait then, for a while: of a
+        queue that overflows, the peer's own datagrams are lost too.
         """
         for sa in list(self.sas):
             sa.tick(now)
         for sa in self.sas:
-            if sa.wants_derive(now):
+            patience = _BUSY_MS if busy and (sa.rival or sa.spare) else 0
+            if sa.wants_derive(now - patience):
                 if sa.spare:
                     from ike import folded
 
@@ -258,7 +264,7 @@ class Engine:
                 try:
                     sa.derive_late()
                 except (HalError, MemoryError, PublicKeyError) as error:
-                    if sa.rival and not sa.initiator:
+                    if not sa.initiator and (sa.rival or isinstance(error, MemoryError)):
                         from ike import folded
 
                         folded.put_off(sa, now)
@@ -432,7 +438,10 @@ class Engine:
     def abandoned(self, sa):
         """An exchange that somebody began in a peer's name and did not go on with."""
         self.sas.remove(sa)
+        waited = sa.state == "MAIN_R1"
         sa.discard()
+        if waited and sa.first:
+            self.halfopen.left(self, sa)
 
     def expired(self, sa):
         self.delete(sa, "lifetime")

@@ -2,7 +2,9 @@
 
 Of another message 3 or 4 only what it brought is kept; see ike/rivals.py for what a rival is. They
 are the first that come, and each exchange has its share: an attacker who begins exchanges of his
-own leaves the others theirs. Loaded with the first rival.
+own leaves the others theirs. A responder's whose shared secret was made are lines, for a message 5
+that may still come, but only so many: the others are folded again, without it, and have their turn
+when the next message 5 fits no line. Loaded with the first rival.
 """
 
 from micropython import const
@@ -11,7 +13,8 @@ from ike import rivals
 from ike.exchange import HALF_OPEN_MS
 from ike.wire import Drop
 
-MAX_RIVALS = const(32)  # in the agent
+MAX_RIVALS = const(48)  # in the agent; of these ...
+MAX_LINES = const(8)  # ... a responder's lines, which take four times the memory
 _DIGEST = const(32)
 _SETTING = ("sent", "capable", "asked", "natt", "path")  # what the message told, and its answer
 
@@ -44,9 +47,14 @@ def fold(spare, header, datagram, digest, now):
 def unfold(spare):
     """Make a line of the rival whose turn it is, and say when it is the next one's."""
     now = spare.engine.clock()
+    if not spare.initiator:
+        _limit(spare.engine)
+    turn = spare.turn
+    setting, brought = spare.folded[turn]
+    spare.folded = spare.folded[:turn] + spare.folded[turn + 1 :]
     spare.derive_at = None
-    rivals.schedule(spare, now)
-    setting, brought = spare.folded[0]
+    if len(spare.folded) > turn:
+        rivals.schedule(spare, now)
     line = rivals.another(spare)
     line.rival = True
     for name, value in zip(_SETTING, setting):
@@ -62,8 +70,28 @@ def unfold(spare):
         line.expires = now + HALF_OPEN_MS
         line.enter("MAIN_R2")
     spare.engine.sas.append(line)
-    spare.folded = spare.folded[1:]
     return line
+
+
+def _limit(engine):
+    """Where there are so many lines, fold the first of the exchange that has the most again."""
+    lines = [sa for sa in engine.sas if sa.rival and not sa.initiator and sa.skeyid]
+    if len(lines) < MAX_LINES:
+        return
+    most = 0
+    for sa in lines:
+        held = len([other for other in lines if other.cky_i == sa.cky_i])
+        if held > most:
+            most, line = held, sa
+    for spare in rivals.others(line):
+        if spare.spare:
+            setting = tuple([getattr(line, name) for name in _SETTING])
+            rival = setting, line.replay.digest + line.g_xi + line.ni_b
+            turn = spare.turn
+            spare.folded = spare.folded[:turn] + (rival,) + spare.folded[turn:]
+            spare.turn += 1
+    engine.sas.remove(line)
+    line.discard()
 
 
 def room(line):
@@ -113,8 +141,9 @@ def relieve(engine):
 
 
 def put_off(line, now):
-    """A responder's rival whose shared secret could not be made: the others make room, and it is
-    tried again until its time is up."""
+    """A responder's line whose shared secret could not be made: rivals make room, and it is tried
+    again until its time is up."""
+    line.hint = "its shared secret could not be made"
     line.derive_at = None
     rivals.schedule(line, now)
     if rivals.number(line.engine) > 1:

@@ -6,16 +6,21 @@ the places that his address has. Every configured peer has its own, so that a fl
 one leaves the others alone. No Diffie-Hellman, no timer that sends, never more bytes out than in.
 
 When the places are taken, one of the exchanges that wait for message 3 makes room, drawn by lot,
-so that no order of sending is safe or lost. It is not lost either: our cookie is a MAC of the
-peer's address, his cookie, the minute and what he sent, and what was sent is remembered, once
-however often it came. A message 3 whose cookie proves to be ours brings its exchange back. So the
-most that spoofed first messages can do is to send many different ones before the peer's first;
-and what a peer was once authenticated with stays remembered. Where all went on, as those of
-somebody who reads the wire do, the oldest makes room once it is stale.
+so that no order of sending is safe or lost. It is not lost either: our cookie holds what was
+chosen, and a MAC of that, the peer's address, his cookie and the minute. A message 3 whose cookie
+proves to be ours brings its exchange back.
+
+Which offer the peer's was, its HASH will tell: it is over the offer, and those that came are
+remembered, once however often they came. So the most that spoofed first messages can do is to send
+many different ones before the peer's first; and what a peer was once authenticated with stays
+remembered.
+
+Who reads the wire can go on with exchanges of his own. Half of the places are for those that went
+on; where they are taken, the oldest makes room once it is stale. Until then message 3 is not
+answered, and its sender repeats it: message 4 would have him go on without us.
 
 Of different first messages with one cookie, only one is answered at first, unless the initiator
-takes several: others give up when another message 2 comes. Should the peer's own be another, its
-HASH will tell: it is over the offer, and all are remembered.
+takes several: others give up when another message 2 comes.
 """
 
 import struct
@@ -33,6 +38,11 @@ FIRSTS = const(16)  # different first messages remembered, ...
 FIRSTS_BYTES = const(4096)  # ... and their size, where it is not the only one
 _MINUTE_MS = const(60000)
 ANOTHER_MS = const(5000)  # how long the first offer under a cookie is the only one answered
+_LEFT = const(64)  # exchanges that were given up: a second or two of an attack
+_LEFT_BYTES = const(10)  # of each: a part of its cookie, what was offered, when
+# In the first byte of a cookie, below the number of the suite: what message 1 announced.
+_FLAGS = const(((1, "dpd"), (2, "natt"), (4, "fragmentation")))
+_ASKED = const(8)  # ... and whether it asked for a certificate
 MAX_TOLD = const(8)  # exchanges in a second whose first messages are events: a serial line is slow
 
 
@@ -44,7 +54,6 @@ class First:
         self.content = content
         self.tag = tag
         self.since = now  # None: the peer is authenticated by it
-        self.answered = None, 0  # the cookie under which it was answered last, and when
 
 
 def receive(engine, header, datagram, path, now):
@@ -66,36 +75,32 @@ def receive(engine, header, datagram, path, now):
             if sa.state == "ESTABLISHED":
                 raise Drop("old-message")
             begun = begun or now - sa.started < ANOTHER_MS
-    for first in engine.firsts:  # its exchange may have made room for another
-        cookie, when = first.answered
-        if cookie == header.cky_i and first.tag != tag and now - when < ANOTHER_MS:
-            begun = True
-    if begun and not _takes_several(content):
+    if (begun or _is_left(engine, header.cky_i, tag, now)) and not _takes_several(content):
         policy.select(peer, offer_in(content))
-        _remember(engine, peer, content, tag, now)
+        _remember(engine, First(peer, content, tag, now), now)
         raise Drop("another-offer")
-    cky_r = _cookie(engine, path, header.cky_i, tag, now // _MINUTE_MS)
-    sa = Sa(engine, peer, path, False, header.cky_i, cky_r, now)
-    leaves = _leaves(engine, peer, path, cky_r[2])
+    leave = _may_leave(engine, peer, path)
+    sa = Sa(engine, peer, path, False, header.cky_i, wire.ZERO_COOKIE, now)
+    new = First(peer, content, tag, now)
     try:
         tell = _is_told(engine, now)
-        engine.quietly(True, tell, _begin, engine, sa, header, datagram, digest, now)
+        engine.quietly(True, tell, _begin, sa, new, header, datagram, digest, now)
     except Drop as drop:
         from ike import seldom
 
         seldom.answer_error(engine, header, drop.args[0], len(datagram), path, now)
         raise
-    _replace(engine, leaves)
-    first = sa.first = _remember(engine, peer, content, tag, now)
-    first.answered = header.cky_i, now
+    replace(engine, leave, sa)
+    sa.first = _remember(engine, new, now)
 
 
-def _begin(engine, sa, header, datagram, digest, now):
-    engine.sas.append(sa)
+def _begin(sa, first, header, datagram, digest, now):
+    sa.first = first
+    sa.engine.sas.append(sa)
     try:
         sa.receive(header, datagram, digest, now)
     except Exception:
-        engine.sas.remove(sa)
+        sa.engine.sas.remove(sa)
         raise
 
 
@@ -108,25 +113,50 @@ def _is_told(engine, now):
 
 
 def revive(engine, header, path, now):
-    """The SA that a message 3 belongs to, where its place was taken meanwhile; Drop."""
-    for first in engine.firsts:
-        if first.tag[0] != header.cky_r[0] or first.peer is not engine.peer_at(path):
-            continue
-        minute = now // _MINUTE_MS
-        if minute & 255 != header.cky_r[1]:
-            minute -= 1
-        if _cookie(engine, path, header.cky_i, first.tag, minute) == header.cky_r:
-            leaves = _leaves(engine, first.peer, path, header.cky_r[2])
-            sa = Sa(engine, first.peer, path, False, header.cky_i, header.cky_r, now)
-            datagram = header.cky_i + first.content
-            again = wire.Header(datagram, False)
-            # Message 2 has been sent, and reported.
-            digest = engine.digest(datagram)
-            engine.quietly(False, False, _begin, engine, sa, again, datagram, digest, now)
-            _replace(engine, leaves)
-            sa.first = first
-            return sa
-    raise Drop("unknown-cookie")
+    """The SA that a message 3 belongs to, where its place was taken meanwhile; Drop where the
+    cookie is none of ours, or nothing is remembered that the peer's HASH can be over."""
+    peer = engine.peer_at(path)
+    choice = header.cky_r[:2]
+    minute = now // _MINUTE_MS
+    if minute & 1 != choice[1] >> 7:
+        minute -= 1
+    known = [first for first in engine.firsts if first.peer is peer]
+    if _cookie(engine, path, header.cky_i, choice, minute) != header.cky_r or not known:
+        raise Drop("unknown-cookie")
+    leave = _may_leave(engine, peer, path)
+    sa = Sa(engine, peer, path, False, header.cky_i, header.cky_r, now)
+    for first in known:
+        if first.tag[0] & 127 == choice[1] & 127 and _begin_again(sa, first, choice, minute, now):
+            break
+    else:
+        _begin_without(sa, choice)
+    replace(engine, leave, sa)
+    return sa
+
+
+def _begin_again(sa, first, choice, minute, now):
+    """Whether it was this message 1 that was answered; it is processed then. Its message 2 has
+    been sent, and reported."""
+    engine = sa.engine
+    datagram = sa.cky_i + first.content
+    again = wire.Header(datagram, False)
+    digest = engine.digest(datagram)
+    engine.quietly(False, False, _begin, sa, first, again, datagram, digest, now)
+    if _choice(sa, minute) == choice:
+        return True
+    engine.sas.remove(sa)
+    sa.first = sa.sai_b = sa.sent = None
+    return False
+
+
+def _begin_without(sa, choice):
+    """Do without message 1: of the offers that are remembered the peer's HASH chooses one."""
+    peer = sa.peer
+    sa.suite = peer.suites[choice[0] >> 4]
+    sa.capable = {name for bit, name in _FLAGS if choice[0] & bit}
+    sa.asked = bool(choice[0] & _ASKED)
+    sa.engine.sas.append(sa)
+    sa.enter("MAIN_R1")
 
 
 def keep(engine, sa):
@@ -163,60 +193,124 @@ def _payloads(content):
     return wire.payloads(memoryview(content)[20:], content[8])
 
 
-def _remember(engine, peer, content, tag, now):
-    """The First of a message's content, new or known; remembered where there is room."""
-    size = len(content)
+def _remember(engine, new, now):
+    """A First, or the one that is known of the same content; remembered where there is room."""
+    size = len(new.content)
     for first in engine.firsts:
-        if first.tag == tag and first.peer is peer:
+        if first.tag == new.tag and first.peer is new.peer:
             return first
         size += len(first.content)
-    first = First(peer, content, tag, now)
     if len(engine.firsts) >= FIRSTS or size > FIRSTS_BYTES:
         engine.firsts = [
             f for f in engine.firsts if f.since is None or now - f.since < 2 * _MINUTE_MS
         ]
-        size = sum([len(f.content) for f in engine.firsts]) + len(content)
+        size = sum([len(f.content) for f in engine.firsts]) + len(new.content)
     if len(engine.firsts) < FIRSTS and (size <= FIRSTS_BYTES or not engine.firsts):
-        engine.firsts.append(first)
-    return first
+        engine.firsts.append(new)
+    return new
 
 
-def _cookie(engine, path, cky_i, tag, minute):
-    """hash(secret, addresses, ports, the other's cookie, time): unforgeable, tied to the parties
-    (RFC 2408 section 2.5.3). Its first two bytes say what to verify it with."""
+def cookie(sa):
+    """Our cookie for an exchange whose message 1 has just been read."""
+    minute = sa.started // _MINUTE_MS
+    choice = _choice(sa, minute)
+    others = [other.cky_r[:2] for other in sa.engine.sas if other.cky_i == sa.cky_i]
+    while choice in others:  # another offer, which by chance has the same bits
+        choice = bytes([choice[0], choice[1] & 128 | choice[1] + 1 & 127])
+    return _cookie(sa.engine, sa.path, sa.cky_i, choice, minute)
+
+
+def _choice(sa, minute):
+    """The two bytes of our cookie in clear: what is needed to go on with message 3, a bit of the
+    minute, and seven by which message 1 is found again. A peer has at most 16 suites."""
+    flags = _ASKED * sa.asked + sum([bit for bit, name in _FLAGS if name in sa.capable])
+    chosen = sa.peer.suites.index(sa.suite) << 4 | flags
+    return bytes([chosen, (minute & 1) << 7 | sa.first.tag[0] & 127])
+
+
+def _cookie(engine, path, cky_i, choice, minute):
+    """choice | hash(secret, addresses, ports, the other's cookie, choice, time): unforgeable,
+    tied to the parties (RFC 2408 section 2.5.3)."""
     text = "%s %d %s %d %d" % (path + (minute,))
-    mac = engine.hal.hash("sha256", engine.cookie_secret, cky_i, tag, text.encode())
-    return struct.pack("BB", tag[0], minute & 255) + mac[:6]
+    mac = engine.hal.hash("sha256", engine.cookie_secret, cky_i, choice, text.encode())
+    return choice + mac[:6]
 
 
-def _leaves(engine, peer, path, lot):
-    """The exchange that makes room for one more of a peer's, None where there is a place; Drop
-    where none may be taken. Nobody has more than half of the places of a peer that may be
-    anywhere. Every exchange has exactly one line in MAIN_R1, a spare once it went on. `lot`: a
-    byte of our cookie, which nobody can guess."""
-    exchanges = [sa for sa in engine.sas if sa.peer is peer and sa.state == "MAIN_R1"]
-    places = max(RESERVED, PLACES // len(engine.peers))
+def _may_leave(engine, peer, path):
+    """The exchanges of which one makes room for one more of a peer's, none where there is a place;
+    Drop where none may be taken. Every exchange has exactly one line in MAIN_R1, a spare once it
+    went on."""
+    crowd = _crowd(engine, peer, path, _places(engine))
+    waiting = [sa for sa in crowd if not sa.spare]
+    return waiting if waiting or not crowd else _oldest(crowd)
+
+
+def may_leave_for(sa):
+    """The same for one that is about to go on, of those that went on."""
+    places = max(RESERVED, _places(sa.engine) // 2)
+    crowd = _crowd(sa.engine, sa.peer, sa.path, places, True)
+    return _oldest(crowd) if crowd else ()
+
+
+def _places(engine):
+    """How many half-open exchanges a peer may have."""
+    return max(RESERVED, PLACES // len(engine.peers))
+
+
+def _crowd(engine, peer, path, places, went_on=False):
+    """A peer's half-open exchanges where there are so many, or only those that `went_on`; else
+    none. Nobody has more than half of the places of a peer that may be anywhere."""
+    found = [
+        sa
+        for sa in engine.sas
+        if sa.peer is peer and sa.state == "MAIN_R1" and (sa.spare or not went_on)
+    ]
     if peer.address != path[2]:
-        same = [sa for sa in exchanges if sa.path[2] == path[2]]
+        same = [sa for sa in found if sa.path[2] == path[2]]
         if len(same) >= places // 2:
-            exchanges, places = same, 0
-    if len(exchanges) < places:
-        return None
-    waiting = [sa for sa in exchanges if not sa.spare]
-    if waiting:
-        return waiting[lot % len(waiting)]
-    oldest = exchanges[0]
-    for sa in exchanges:
+            return same
+    return found if len(found) >= places else ()
+
+
+def _oldest(crowd):
+    oldest = crowd[0]
+    for sa in crowd:
         if sa.started < oldest.started:
             oldest = sa
-    if not oldest.is_stale(engine.clock()):
+    if not oldest.is_stale(oldest.engine.clock()):
         raise Drop("too-many-half-open")
-    return oldest
+    return (oldest,)
 
 
-def _replace(engine, leaves):
-    """End the exchange that makes room, once the one it makes room for has begun."""
-    if leaves:
+def replace(engine, leave, sa):
+    """End one of the exchanges that may make room, once the one it makes room for has begun: by a
+    byte of our cookie, which nobody can guess."""
+    if leave:
+        leaves = leave[sa.cky_r[2] % len(leave)]
         engine.drops.count("half-open-replaced")
         rivals.discard(leaves)
         engine.abandoned(leaves)
+
+
+def left(engine, sa):
+    """An exchange is given up: remember for a while what was answered under its cookie."""
+    if not engine.left:
+        engine.left = bytearray(_LEFT * _LEFT_BYTES)
+    entry = struct.pack("!4s4sH", sa.cky_i[4:], sa.first.tag, _seconds(sa.started))
+    at = engine.left_at % _LEFT * _LEFT_BYTES
+    engine.left[at : at + _LEFT_BYTES] = entry
+    engine.left_at += 1
+
+
+def _is_left(engine, cky_i, tag, now):
+    """Whether another offer was answered under a cookie, by an exchange that was given up."""
+    for at in range(0, len(engine.left), _LEFT_BYTES):
+        cookie, other, when = struct.unpack_from("!4s4sH", engine.left, at)
+        age = _seconds(now) - when & 0xFFFF
+        if cookie == cky_i[4:] and other != tag and age < ANOTHER_MS // 1000:
+            return True
+    return False
+
+
+def _seconds(now):
+    return now // 1000 & 0xFFFF

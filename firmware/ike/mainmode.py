@@ -67,7 +67,7 @@ def receive(sa, header, datagram, digest, now):
         if encrypted:
             raise Drop("unexpected-clear")
         if sa.folded:
-            rivals.schedule(sa, now)
+            rivals.try_all(sa, now)
             raise Drop("not-derived-yet")
         raise Drop("unexpected-encrypted")
     content = memoryview(datagram)[wire.HEADER : header.length]
@@ -79,6 +79,9 @@ def receive(sa, header, datagram, digest, now):
         content, sa.last = sa.decrypt(content, sa.iv)
     found = sa.payloads(content, header.first, encrypted)
     parts = _sort(found, number, sa.peer.credentials)
+    leave = ()
+    if number == 3 and not (sa.spare or sa.rival):
+        leave = sa.engine.halfopen.may_leave_for(sa)
     spare = rivals.spare(sa) if 1 < number < 5 else None
     before = sa.capable, sa.asked
     _learn(sa, found)
@@ -97,8 +100,12 @@ def receive(sa, header, datagram, digest, now):
     if encrypted:
         _take(sa, content, found, digest, now)
         sa.follow()
+        if sum([len(whole) for _, _, whole in found]) == len(content):
+            sa.taken = len(content), sa.engine.digest(datagram[wire.HEADER : header.length])
     if spare:
         rivals.share(sa, spare)
+    if leave:
+        sa.engine.halfopen.replace(sa.engine, leave, sa)
     if 2 < number < 5 and sa.both("natt"):
         from ike import natt
 
@@ -194,6 +201,8 @@ def _handle_sa_offer(sa, parts):
     body = parts[R.SA]
     sa.suite, sa.lives, answer = policy.select(sa.peer, body)
     sa.sai_b = bytes(body)
+    if sa.cky_r == wire.ZERO_COOKIE:  # else it was answered before
+        sa.cky_r = sa.engine.halfopen.cookie(sa)
     chosen = sa.suite.name
     return [(R.SA, answer)], "an offer of %d suites" % body[15], "chosen: " + chosen
 
@@ -281,6 +290,18 @@ def _proof(sa, initiators):
     return [(R.ID, body), (R.HASH, proof_hash(sa, initiators, body))]
 
 
+def is_over_an_offer(sa, is_proved, initiators, only_known=False):
+    """Whether what the peer proves is_proved(), over the offer that began the exchange or over
+    one that may be his; see seldom.vouches for `only_known`."""
+    if sa.sai_b and is_proved():
+        return True
+    if not initiators:
+        return False
+    from ike import seldom
+
+    return seldom.vouches(sa, is_proved, only_known)
+
+
 def _authenticate(sa, parts, initiators):
     """The peer's identity, once it is proven; one that is not the configured one then ends
     the exchange."""
@@ -288,13 +309,12 @@ def _authenticate(sa, parts, initiators):
     if sa.peer.credentials:
         sa.peer.credentials.authenticate(sa, parts, initiators)
         return bytes(body)
-    if not _hal.equal(proof_hash(sa, initiators, body), parts[R.HASH]):
-        if not initiators:
-            raise Drop("bad-hash")
-        from ike import seldom
 
-        if not seldom.vouches(sa, body, parts[R.HASH]):
-            raise Drop("bad-hash")
+    def is_proved():
+        return _hal.equal(proof_hash(sa, initiators, body), parts[R.HASH])
+
+    if not is_over_an_offer(sa, is_proved, initiators):
+        raise Drop("bad-hash")
     if not policy.same_identity(body, sa.peer.remote_id):
         raise Refused(
             "wrong-identity",

@@ -30,7 +30,7 @@ _TOO_MANY = const("too-many-rivals")
 _LATE = const(5)  # the retransmission from which message 1 is repeated whatever came since
 _INTERVAL_MS = const(100)  # from one rival's Diffie-Hellman to the next
 # What a copy of a line does not have of it.
-_OWN = ("replay", "retransmitter", "spare", "rival", "folded", "forks", "derive_at")
+_OWN = ("replay", "retransmitter", "spare", "rival", "folded", "turn", "forks", "derive_at")
 
 
 def receive(engine, lines, header, datagram, digest, now):
@@ -156,10 +156,17 @@ def ended(line):
     now = line.engine.clock()
     for sa in rest:
         if sa.folded and (line.initiator or now < line.expires):
-            schedule(sa, now)
+            try_all(sa, now)
             return False
     discard(line)
     return True
+
+
+def try_all(spare, now):
+    """See to the shared secrets of a spare's rivals, again where all had their turn."""
+    if not spare.is_underived():
+        spare.turn = 0
+    schedule(spare, now)
 
 
 def schedule(line, now, patience=0):

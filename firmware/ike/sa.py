@@ -45,8 +45,9 @@ class Sa:
     hint = ""  # why the last datagram was of no use, for the reason of a failure
     iv = None
     modexp_ms = 0
-    spare = rival = False  # see ike/rivals.py, also for the next three
-    folded = ()  # a spare's rivals that are no lines yet
+    spare = rival = False  # see ike/rivals.py, also for the next four
+    folded = ()  # a spare's rivals that are no lines ...
+    turn = 0  # ... and how many of them were, since a message 5 came that fitted no line
     forks = 0  # how often a spare has become a rival
     derive_at = 0  # when the shared secret may be made; None: not yet needed
     first_contact = False  # whether the peer says that he has no other SA with us
@@ -61,6 +62,7 @@ class Sa:
     asked = False  # for a certificate of ours
     retransmitter = None  # of what an initiator has sent
     last = None  # the last ciphertext block of the message in hand
+    taken = None  # (size, digest) of what authenticated the peer, where its end may be missing
     refusal: tuple = None  # see refuse_later
     sai_b = ni_b = nr_b = g_xi = g_xr = None
     x = skeyid = skeyid_d = skeyid_a = ka = None
@@ -111,6 +113,10 @@ class Sa:
     def receive(self, header, datagram, digest, now):
         """One message of the exchange, its header checked and its cookies found to be ours."""
         if self.state in _OVER:
+            if self.taken and header.encrypted:
+                from ike import ends
+
+                ends.complete(self, header, datagram, digest)
             raise Drop("already-established")
         _main_mode().receive(self, header, datagram, digest, now)
 
@@ -168,7 +174,8 @@ class Sa:
         return due and self.is_underived()
 
     def is_underived(self):
-        return self.folded or (self.state in ("MAIN_R2", "MAIN_I3") and self.x is not None)
+        waits = self.state in ("MAIN_R2", "MAIN_I3") and self.x is not None
+        return waits or len(self.folded) > self.turn
 
     def is_stale(self, now):
         """Whether this is an exchange that another began so long ago that he hardly goes on."""

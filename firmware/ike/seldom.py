@@ -2,28 +2,34 @@
 
 from micropython import const
 
-from hal import equal
 from ike import halfopen, informational, policy, wire
 from ike import registry as R
 
 _NOTIFY_INTERVAL_MS = const(1000)
 
 
-def vouches(sa, body, digest):
-    """Whether HASH_I is over another message 1 than the one that began the exchange; what we have
-    chosen must be what we would choose of that."""
-    from ike.mainmode import proof_hash
-
-    began = sa.sai_b
-    for first in sa.engine.firsts:
-        if first.peer is sa.peer:
+def vouches(sa, is_proved, only_known):
+    """Whether HASH_I is over another message 1 than the one that began the exchange: is_proved()
+    says so of the SA as it then is. What we have chosen must be what we would choose of that.
+    `only_known`: of what has authenticated the peer before, because each try costs much."""
+    before = sa.sai_b, sa.lives, sa.first
+    proved = False
+    try:
+        for first in sa.engine.firsts:
+            if first.peer is not sa.peer or first is before[2]:
+                continue
+            if only_known and first.since is not None:
+                continue
             sa.sai_b = bytes(halfopen.offer_in(first.content))
-            suite, lifetime, _ = policy.select(sa.peer, sa.sai_b)
-            if suite is sa.suite and equal(proof_hash(sa, True, body), digest):
-                sa.lifetime = lifetime
-                return True
-    sa.sai_b = began
-    return False
+            suite, sa.lives, _ = policy.select(sa.peer, sa.sai_b)
+            sa.first = first
+            proved = suite is sa.suite and is_proved()
+            if proved:
+                break
+    finally:
+        if not proved:
+            sa.sai_b, sa.lives, sa.first = before
+    return proved
 
 
 def answer_error(engine, header, reason, size, path, now):

@@ -12,6 +12,7 @@ from ike import certs
 from ikelet import pki
 from ikelet.pki import Identity, Validity
 from ikelet_hil import lab
+from malformed import SA, VID, of_parts, sa_body
 from pair import Pair, make_hal
 from pki import private  # type: ignore[attr-defined]
 
@@ -68,6 +69,34 @@ def wrong_name(who: str):
     """A certificate in which the identity that is claimed does not stand."""
     identity = lab.holder("ecdsa256", NAMES[who], names=["nobody.example"]).identity
     return side(who, made=credentials(identity))
+
+
+@pytest.mark.parametrize("kind", ["rsa2048", "ecdsa256"])
+def test_a_signature_over_another_offer(kind: str) -> None:
+    """Somebody's offer in the peer's exchange was answered: the signature is over the peer's,
+    which is looked at where it has authenticated him before."""
+    for known in (False, True):
+        # An initiator that takes one message 2 only, as others do.
+        pair = Pair(side("i", kind), side("r", kind))
+        if known:
+            pair.connect()
+            pair.i.terminate("gw")
+            pair.settle()
+        pair.r.drops.by_reason.clear()
+        pair.i.initiate("gw", pair.clock.now)
+        own = pair.collect("i")[0]
+        pair.pending.clear()
+        offer = bytearray(sa_body(own))
+        pair.give("r", of_parts(own, [(SA, bytes(offer)), (VID, b"who knows")]))
+        first = pair.r.sas[0].first
+        offer[-1] ^= 1  # what was offered there differs in what was not chosen
+        pair.r.sas[0].sai_b = bytes(offer)
+        pair.give("r", of_parts(own, [(SA, sa_body(own))]))
+        assert pair.r.drops.by_reason == {"another-offer": 1}
+        pair.settle()
+        assert pair.states()[0] == ("ESTABLISHED" if known else "MAIN_I3")
+        assert ("bad-signature" in pair.r.drops.by_reason) == (not known)
+        assert first.since is not None  # it is not what is remembered of the peer
 
 
 @pytest.mark.parametrize("who", "ir")

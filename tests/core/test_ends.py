@@ -182,6 +182,44 @@ def padded_as_racoon_does(sa, plain):
     return R.ID, plain + b"\xa7" * 15 + b"\x0f"
 
 
+def padded_as_charon_does(sa, plain):
+    """Zeros, a block of them where there is nothing to pad."""
+    bodies = [(kind, bytes(body)) for kind, body, _ in parsed(plain) if kind != R.N]
+    plain = wire.chain(bodies)
+    assert len(plain) % sa.block() == 0
+    return R.ID, plain + bytes(sa.block())
+
+
+def test_a_message_cut_short_by_its_padding():
+    """Nothing in it tells that it was longer; the peer's own, after it, does."""
+    dice = Dice(11)
+    for number in (5, 6):
+        exchange = Exchange(number, edit=padded_as_charon_does)
+        honest = exchange.honest
+        exchange.give(resized(honest, honest[28:-16]))
+        assert exchange.taken(), number
+        sa = exchange.engine.sas[0]
+        before = sa.iv, sa.sent
+        for wrong in (
+            resized(honest, honest[28:-16] + dice.bytes(16)),
+            resized(honest, honest[28:] + dice.bytes(16)),
+            resized(honest, honest[28:] + honest[-16:]),
+            changed(honest, 30, honest[30] ^ 1),
+            honest[:19] + b"\0" + honest[20:],
+        ):
+            exchange.give(wrong)
+            assert (sa.iv, sa.sent) == before, number
+        sent = len(exchange.pair.log)
+        assert exchange.lost() == "", number
+        assert len(exchange.pair.log) > sent
+
+        exchange = Exchange(number, edit=padded_as_charon_does)
+        exchange.give(honest)
+        assert exchange.taken() and exchange.engine.sas[0].taken is None
+        exchange.give(resized(honest, honest[28:-16]))
+        assert exchange.lost() == "", number
+
+
 def foreign_notify(sa, plain):
     bodies = [(kind, bytes(body)) for kind, body, _ in parsed(plain) if kind != R.N]
     return R.ID, wire.chain(bodies + [(R.N, b"\0\0\0\1\1\0\x9c\x40")], sa.block())

@@ -208,6 +208,138 @@ def test_another_offer_once_the_first_has_lost_its_place():
     assert pair.settle() is None and pair.states()[0] == "ESTABLISHED"
 
 
+def overtaken(pair, spoof, lost):
+    """A peer that was authenticated before begins again. Somebody's offer in its exchange comes
+    first, is answered, not remembered, and may be `lost`: the peer takes the answer."""
+    pair.connect()
+    pair.i.terminate("gw")
+    pair.settle()
+    for number in range(2 * halfopen.FIRSTS):  # no room to remember any more
+        pair.give("r", flood(number, 3600 + number))
+    pair.collect("r")
+    pair.pending = []
+    pair.i.initiate("gw", pair.clock.now)
+    own = without_vendor_ids(pair.collect("i")[0])
+    pair.i.sas[0].sent = own
+    pair.give("r", spoof(own))
+    answer = pair.collect("r")[0]
+    pair.give("r", own)
+    assert pair.r.drops.by_reason["another-offer"] == 1
+    number = 100
+    while lost and any(sa.cky_i == own[:8] for sa in pair.r.sas):
+        pair.give("r", flood(number))
+        number += 1
+    pair.collect("r")
+    pair.pending = [("r", with_attribute(answer, 12, 28800))]
+
+
+def test_an_answer_to_an_offer_that_nobody_remembers():
+    """The exchange goes on all the same: the peer's HASH is over what it was known by."""
+    for spoof, lost in (
+        (lambda m: of_parts(m, [(SA, sa_body(m)), (VID, b"who knows")]), True),
+        (lambda m: with_attribute(m, 12, 600), True),
+        (lambda m: with_attribute(m, 12, 600), False),
+    ):
+        pair = cheap_pair()
+        overtaken(pair, spoof, lost)
+        known = [first for first in pair.r.firsts if first.since is None]
+        del pair.events["r"][:]
+        pair.settle()
+        assert pair.states()[0] == "ESTABLISHED"
+        theirs = [sa for sa in pair.r.sas if sa.state == "ESTABLISHED"]
+        assert [sa.ka for sa in theirs] == [pair.i.sas[0].ka]
+        # What somebody offered is not what the two agreed upon.
+        assert theirs[0].lives == (28800, 0)
+        assert pair.last("r", "established")["lifetime"] == 28800
+        assert len(known) == 1 and [f for f in pair.r.firsts if f.since is None] == known
+        pair.i.terminate("gw")
+        pair.settle()
+        assert not [sa for sa in pair.r.sas if sa.state == "ESTABLISHED"]
+
+
+def test_an_exchange_that_no_hash_can_end_is_not_brought_back():
+    pair = cheap_pair()
+    pair.i.initiate("gw", 0)
+    pair.settle(2)
+    third = pair.pending.pop()[1]
+    pair.r.sas.clear()
+    pair.r.firsts = []
+    pair.give("r", third)
+    assert pair.r.drops.by_reason == {"unknown-cookie": 1} and pair.r.sas == []
+
+
+def test_a_cookie_says_what_was_chosen():
+    """Brought back without its message 1, an exchange is as it was."""
+    suites = ["aes256-sha256-modp4096", "aes128-sha512-modp2048", SUITE]
+    for dpd in (0, 30):
+        side = {"proposals": suites, "dpd": dpd, "natt": True}
+        pair = Pair(dict(side, crypto=CheapHal(b"i")), dict(side, crypto=CheapHal(b"r")))
+        pair.i.peers[0].suites = pair.i.peers[0].suites[2:]
+        pair.i.initiate("gw", 0)
+        pair.settle(2)
+        before = pair.r.sas.pop()
+        third = pair.pending.pop()[1]
+        before.first.tag = b"\xff\xff\xff\xff" if before.first.tag[0] < 128 else bytes(4)
+        pair.give("r", third)
+        after = pair.r.sas[-1]
+        for name in ("suite", "capable", "asked", "cky_r", "peer"):
+            assert getattr(after, name) == getattr(before, name), name
+        assert after.capable == ({"natt", "dpd"} if dpd else {"natt"})
+        pair.settle()
+        assert pair.states()[0] == "ESTABLISHED"
+
+
+def test_offers_whose_digests_begin_alike_have_cookies_of_their_own():
+    pair = cheap_pair()
+    pair.i.initiate("gw", 0)
+    own = pair.collect("i")[0]
+    pair.give("r", own)
+    bits = pair.r.sas[0].cky_r[1]
+    number = 0
+    while True:
+        other = of_parts(own, [(SA, sa_body(own)), (VID, R.SEVERAL), (VID, b"%d" % number)])
+        tag = pair.r.digest(other[8:])
+        if tag[0] & 127 == bits & 127:
+            break
+        number += 1
+    pair.give("r", other)
+    cookies = [bytes(sa.cky_r) for sa in pair.r.sas]
+    assert len(set(cookies)) == 2 and pair.r.drops.by_reason == {}
+    pair.collect("r")
+    pair.pending = []
+
+
+def test_an_answered_cookie_is_known_though_its_exchange_was_given_up():
+    """And though there was no room to remember its offer: a second answer would end the peer's."""
+    pair = cheap_pair()
+    for number in range(2 * halfopen.FIRSTS):
+        pair.give("r", flood(number, 3600 + number))
+    pair.collect("r")
+    own = flood(1000, 7200)
+    pair.give("r", own)
+    answer = pair.collect("r")[0]
+    number = 100
+    while any(sa.cky_i == own[:8] for sa in pair.r.sas):
+        pair.give("r", flood(number))
+        number += 1
+    pair.collect("r")
+    pair.give("r", with_attribute(own, 12, 3600))
+    assert pair.collect("r") == [] and pair.r.drops.by_reason["another-offer"] == 1
+    pair.give("r", own)  # the same is answered as it was
+    assert pair.collect("r") == [answer]
+    pair.clock.now = halfopen.ANOTHER_MS + 1000
+    for _ in range(halfopen.PLACES):
+        pair.give("r", flood(number))
+        number += 1
+    while any(sa.cky_i == own[:8] for sa in pair.r.sas):
+        pair.give("r", flood(number))
+        number += 1
+    pair.collect("r")
+    pair.give("r", with_attribute(own, 12, 3600))
+    assert len(pair.collect("r")) == 1
+    pair.pending = []
+
+
 def test_offers_that_are_both_answered_make_one_sa():
     """An initiator that takes several answers goes on with each."""
     pair = cheap_pair()
@@ -281,41 +413,70 @@ def test_every_peer_has_places_of_its_own():
         assert exchange(responder, "10.9.1.1")
 
 
+WENT_ON = halfopen.PLACES // 2
+
+
+def third_to(second):
+    """A message 3 of somebody who got this message 2."""
+    bodies = [(R.KE, b"\7" * 256), (R.NONCE, bytes(32))]
+    return wire.message(second[:8], second[8:16], R.KE, 2, False, 0, wire.chain(bodies))
+
+
 def gone_on():
-    """A pair whose responder has all its places taken by exchanges that are past message 3."""
+    """A pair whose responder has as many exchanges past message 3 as there may be."""
     pair = cheap_pair()
-    for number in range(halfopen.PLACES):
+    for number in range(WENT_ON):
         pair.give("r", flood(number))
     for _, datagram in list(pair.r.take_datagrams()):
-        bodies = [(R.KE, b"\7" * 256), (R.NONCE, bytes(32))]
-        third = wire.message(datagram[:8], datagram[8:16], R.KE, 2, False, 0, wire.chain(bodies))
-        pair.give("r", third)
+        pair.give("r", third_to(datagram))
     pair.collect("r")
     pair.pending = []
-    assert [sa.state for sa in pair.r.sas if not sa.spare] == ["MAIN_R2"] * halfopen.PLACES
+    assert [sa.state for sa in pair.r.sas if not sa.spare] == ["MAIN_R2"] * WENT_ON
     return pair
 
 
 def test_the_oldest_of_those_that_went_on_makes_room():
-    """Once it is stale: not while its peer may still be at it."""
+    """Once it is stale: not while its peer may still be at it. Until then message 3 is not
+    answered, so that its sender repeats it."""
     pair = gone_on()
     oldest = pair.r.sas[0].cky_i
-    pair.clock.now = STALE_MS - 1
-    pair.give("r", flood(98))
-    assert pair.r.drops.by_reason == {"too-many-half-open": 1}
-    pair.clock.now = STALE_MS
-    pair.connect()
+    pair.i.initiate("gw", 0)
+    pair.settle(3)
+    assert pair.states()[0] == "MAIN_I2" and pair.r.drops.by_reason == {"too-many-half-open": 1}
+    assert len(pair.r.sas) == 2 * WENT_ON + 1
+    for sa in pair.r.sas:
+        sa.started -= STALE_MS - 1
+    pair.clock.now = 500
+    pair.settle()
     assert pair.states()[0] == "ESTABLISHED"
     assert pair.r.drops.by_reason["half-open-replaced"] == 1
     assert not any(sa.cky_i == oldest for sa in pair.r.sas)
-    assert len([sa for sa in pair.r.sas if sa.spare]) == halfopen.PLACES - 1
+    assert len([sa for sa in pair.r.sas if sa.spare]) == WENT_ON - 1
+
+
+def test_a_message_3_that_is_refused_takes_no_place():
+    pair = gone_on()
+    for sa in pair.r.sas:
+        sa.started -= STALE_MS
+    before = list(pair.r.sas)
+    pair.give("r", flood(98))
+    third = third_to(pair.collect("r")[0])
+    pair.pending = []
+    pair.give("r", changed(third, 32, *bytes(256)))  # a public value of 0
+    assert pair.r.drops.by_reason == {"bad-ke-value": 1}
+    assert all(sa in pair.r.sas for sa in before)
+    pair.give("r", third)
+    assert pair.r.drops.by_reason["half-open-replaced"] == 1
 
 
 def test_places_of_exchanges_that_went_on_are_not_taken():
     """Only who receives our packets gets past message 2; his places end by their timers."""
     pair = gone_on()
-    pair.give("r", flood(99))
-    assert pair.r.drops.by_reason == {"too-many-half-open": 1}
+    there = list(pair.r.sas)
+    for number in range(FLOOD):
+        pair.give("r", flood(100 + number))
+    assert all(sa in pair.r.sas for sa in there)
+    assert len(pair.r.sas) == len(there) + halfopen.PLACES - WENT_ON
     for _ in range(halfopen.PLACES + 1):
         pair.r.poll(30000)
     pair.collect("r")

@@ -105,6 +105,25 @@ def test_a_rivals_diffie_hellman_takes_its_time():
     assert pair.i.deadline() <= 1100
 
 
+def test_rivals_wait_while_datagrams_do():
+    """But not for ever, and the exchange's first line does not."""
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    for flip in range(1, 20):
+        pair.give("r", changed(honest, 99, honest[99] ^ flip))
+    before = pair.r.hal.done["modexp"]
+    pair.r.poll(0, True)
+    assert pair.r.hal.done["modexp"] - before == 1
+    fifth = wire.message(honest[:8], honest[8:16], R.ID, R.ID_PROT, True, 0, bytes(64))
+    pair.give("r", fifth)  # fits none: the rivals are needed
+    for busy, least, most in ((True, 4, 6), (False, 9, 12)):
+        before = pair.r.hal.done["modexp"]
+        began = pair.clock.now
+        for pair.clock.now in range(began, began + 2001 // (1 if busy else 2), 10):
+            pair.r.poll(pair.clock.now, busy)
+        assert least <= pair.r.hal.done["modexp"] - before <= most, busy
+
+
 def test_the_number_of_rivals_is_bounded():
     for number, victim in ((2, "i"), (3, "r"), (4, "i")):
         pair = started(number - 1)
@@ -153,7 +172,9 @@ def test_rivals_of_other_exchanges_leave_an_exchange_its_share():
                 pair.give("r", wire.message(cookie[:8], cookie[8:], R.ID, 2, True, 0, bytes(64)))
             for pair.clock.now in range(0, 5000, 50):
                 pair.r.poll(pair.clock.now)
-            assert not any(sa.folded for sa in pair.r.sas)
+            assert not any(sa.is_underived() for sa in pair.r.sas)
+            lines = [sa for sa in pair.r.sas if sa.rival]
+            assert [sa.state for sa in lines] == ["MAIN_R2"] * folded.MAX_LINES
         for flip in range(1, 5):
             pair.give("r", changed(third, 99, third[99] ^ flip))
         pair.collect("r")
@@ -162,21 +183,61 @@ def test_rivals_of_other_exchanges_leave_an_exchange_its_share():
         assert "too-many-rivals" in pair.r.drops.by_reason
 
 
+def test_a_rival_that_was_folded_again_has_its_turn_again():
+    """The peer's message 5 comes late, and there are no lines but so many."""
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    pair.give("r", changed(honest, 99, honest[99] ^ 1))
+    pair.give("r", honest)
+    for flip in range(2, 2 * folded.MAX_LINES):
+        pair.give("r", changed(honest, 99, honest[99] ^ flip))
+    for number in range(3):
+        noise = bytes([number]) * 64
+        pair.give("r", wire.message(honest[:8], honest[8:16], R.ID, R.ID_PROT, True, 0, noise))
+        for _ in range(60):
+            pair.clock.now += 50
+            pair.r.poll(pair.clock.now)
+        spare = next(sa for sa in pair.r.sas if sa.spare)
+        assert rivals.number(pair.r) == 2 * folded.MAX_LINES - 1
+        assert len(spare.folded) == spare.turn == folded.MAX_LINES - 1
+    theirs = [brought for _, brought in spare.folded if bytes(honest[32:288]) in brought]
+    assert len(theirs) == 1
+    pair.collect("r")
+    pair.pending = []
+    for _ in range(180):
+        pair.clock.now += 50
+        pair.settle()
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+    assert rivals.number(pair.r) == 0
+
+
+def test_an_exchange_ends_though_all_its_rivals_are_folded():
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    for flip in range(1, 2 * folded.MAX_LINES):
+        pair.give("r", changed(honest, 99, honest[99] ^ flip))
+    noise = bytes(64)
+    pair.give("r", wire.message(honest[:8], honest[8:16], R.ID, R.ID_PROT, True, 0, noise))
+    for pair.clock.now in range(0, 70000, 50):
+        pair.r.poll(pair.clock.now)
+    assert pair.r.sas == []
+
+
 def test_rivals_of_stale_exchanges_make_room_first():
     """However few each of them has: enough for the peer's own message 3 behind some others."""
     for age in (0, STALE_MS):
-        pair, _, third = beside_exchanges(12, 4)
+        pair, _, third = beside_exchanges(7, 9)
         assert rivals.number(pair.r) == folded.MAX_RIVALS
         for sa in pair.r.sas:
             if sa.cky_i != third[:8]:
                 sa.started -= age
-        for flip in range(1, 6):
+        for flip in range(1, 10):
             pair.give("r", changed(third, 99, third[99] ^ flip))
         pair.give("r", third)
         theirs = [
             brought for sa in pair.r.sas if sa.cky_i == third[:8] for _, brought in sa.folded
         ]
-        assert len(theirs) == (5 if age else 2)
+        assert len(theirs) == (9 if age else 6)
         assert any(bytes(third[32:288]) in brought for brought in theirs) == bool(age)
         assert rivals.number(pair.r) == folded.MAX_RIVALS
 
