@@ -254,24 +254,37 @@ class Engine:
         """
         for sa in list(self.sas):
             sa.tick(now)
+        due = self._due(now, busy)
+        if due is None:
+            return False
+        if due.spare:
+            from ike import folded
+
+            due = folded.unfold(due)
+        try:
+            due.derive_late()
+        except (HalError, MemoryError, PublicKeyError) as error:
+            if not due.initiator and (due.rival or isinstance(error, MemoryError)):
+                from ike import folded
+
+                folded.put_off(due, now)
+            else:
+                due.fail("no-crypto-engine", "the shared secret cannot be made: %r" % error)
+        return True
+
+    def _due(self, now, busy):
+        """The line whose shared secret is due and was first, None where none is."""
+        first = None
         for sa in self.sas:
-            patience = _BUSY_MS if busy and (sa.rival or sa.spare) else 0
-            if sa.wants_derive(now - patience):
-                if sa.spare:
-                    from ike import folded
-
-                    sa = folded.unfold(sa)
-                try:
-                    sa.derive_late()
-                except (HalError, MemoryError, PublicKeyError) as error:
-                    if not sa.initiator and (sa.rival or isinstance(error, MemoryError)):
-                        from ike import folded
-
-                        folded.put_off(sa, now)
-                        return True
-                    sa.fail("no-crypto-engine", "the shared secret cannot be made: %r" % error)
-                return True
-        return False
+            rival = sa.rival or sa.spare
+            patience = _BUSY_MS if busy and rival and not sa.initiator else 0
+            if not sa.wants_derive(now - patience) or (rival and now < self.rival_due):
+                continue
+            if first is None or sa.derive_at < first.derive_at:
+                first = sa
+        if first and (first.rival or first.spare):
+            self.rival_due = now + rivals.INTERVAL_MS
+        return first
 
     def prepare(self):
         """While idle: make the key pair that the next exchange will most likely need. True where

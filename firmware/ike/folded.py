@@ -14,16 +14,18 @@ from ike.exchange import HALF_OPEN_MS
 from ike.wire import Drop
 
 MAX_RIVALS = const(48)  # in the agent; of these ...
-MAX_LINES = const(8)  # ... a responder's lines, which take four times the memory
+MAX_LINES = const(8)  # ... a responder's lines, which take four times the memory, ...
+MAX_OURS = const(32)  # ... and those in exchanges of our own, all of which become lines
+_LATER_MS = const(500)  # when what there was no memory for is tried again
 _DIGEST = const(32)
 _SETTING = ("sent", "capable", "asked", "natt", "path")  # what the message told, and its answer
 
 
 def fold(spare, header, datagram, digest, now):
     """Another message 3 or 4: what it leads to is tried, and of that the spare keeps what differs,
-    as ((reply, capable, asked, natt, path), digest | public value | nonce)."""
+    as ((reply, capable, asked, natt, path), digest | public value | nonce, since when)."""
     engine = spare.engine
-    for setting, brought in spare.folded:
+    for setting, brought, _ in spare.folded:
         if brought[:_DIGEST] == digest:
             if not spare.initiator and spare.replay.may_answer(now):
                 engine.transmit(spare, setting[0])
@@ -33,13 +35,13 @@ def fold(spare, header, datagram, digest, now):
     line.rival = True
     engine.process(line, header, datagram, digest, now)
     setting = tuple([getattr(line, name) for name in _SETTING])
-    for known, _ in spare.folded:
+    for known, _, _ in spare.folded:
         if known == setting:
             setting = known
     theirs = line.g_xr + line.nr_b if line.initiator else line.g_xi + line.ni_b
     if not spare.folded:
         spare.derive_at = None
-    spare.folded += ((setting, digest + theirs),)
+    spare.folded += ((setting, digest + theirs, now),)
     if spare.initiator:
         rivals.patient(spare)
 
@@ -50,13 +52,12 @@ def unfold(spare):
     if not spare.initiator:
         _limit(spare.engine)
     turn = spare.turn
-    setting, brought = spare.folded[turn]
+    setting, brought, since = spare.folded[turn]
     spare.folded = spare.folded[:turn] + spare.folded[turn + 1 :]
-    spare.derive_at = None
-    if len(spare.folded) > turn:
-        rivals.schedule(spare, now)
+    rivals.next_turn(spare, now)
     line = rivals.another(spare)
     line.rival = True
+    line.since = since
     for name, value in zip(_SETTING, setting):
         setattr(line, name, value)
     end = _DIGEST + len(spare.g_xi or spare.g_xr)
@@ -86,7 +87,7 @@ def _limit(engine):
     for spare in rivals.others(line):
         if spare.spare:
             setting = tuple([getattr(line, name) for name in _SETTING])
-            rival = setting, line.replay.digest + line.g_xi + line.ni_b
+            rival = setting, line.replay.digest + line.g_xi + line.ni_b, line.since
             turn = spare.turn
             spare.folded = spare.folded[:turn] + (rival,) + spare.folded[turn:]
             spare.turn += 1
@@ -96,7 +97,7 @@ def _limit(engine):
 
 def room(line):
     """See to it that there is room for one more rival of a line's exchange; Drop."""
-    if rivals.number(line.engine) >= MAX_RIVALS:
+    if rivals.number(line.engine) >= (MAX_OURS if line.initiator else MAX_RIVALS):
         _make_room(line.engine, line.cky_i)
 
 
@@ -144,7 +145,6 @@ def put_off(line, now):
     """A responder's line whose shared secret could not be made: rivals make room, and it is tried
     again until its time is up."""
     line.hint = "its shared secret could not be made"
-    line.derive_at = None
-    rivals.schedule(line, now)
+    line.derive_at = now + _LATER_MS
     if rivals.number(line.engine) > 1:
         relieve(line.engine)

@@ -28,9 +28,19 @@ MAX_ANSWERS = const(24)  # messages 2 in one exchange
 _PATIENCE_MS = const(200)  # how long message 6 may take before a rival's message 5 is made
 _TOO_MANY = const("too-many-rivals")
 _LATE = const(5)  # the retransmission from which message 1 is repeated whatever came since
-_INTERVAL_MS = const(100)  # from one rival's Diffie-Hellman to the next
+INTERVAL_MS = const(100)  # from one rival's Diffie-Hellman to the next
 # What a copy of a line does not have of it.
-_OWN = ("replay", "retransmitter", "spare", "rival", "folded", "turn", "forks", "derive_at")
+_OWN = (
+    "replay",
+    "retransmitter",
+    "spare",
+    "rival",
+    "folded",
+    "turn",
+    "since",
+    "forks",
+    "derive_at",
+)
 
 
 def receive(engine, lines, header, datagram, digest, now):
@@ -172,9 +182,18 @@ def try_all(spare, now):
 def schedule(line, now, patience=0):
     """Say when a rival's Diffie-Hellman is due, once it is needed."""
     if line.derive_at is None:
-        engine = line.engine
-        line.derive_at = max(now + patience, engine.rival_due)
-        engine.rival_due = line.derive_at + _INTERVAL_MS
+        line.derive_at = now + patience
+
+
+def next_turn(spare, now):
+    """The same for the rival of a spare whose turn it is. An initiator's have it in the order in
+    which they came, whichever message 2 they belong to. A responder's exchanges have it by turns:
+    nobody can say when a message 5 comes, and somebody else's exchange must not always be first.
+    """
+    spare.derive_at = None
+    if len(spare.folded) > spare.turn:
+        since = spare.folded[spare.turn][2]
+        spare.derive_at = since + _PATIENCE_MS if spare.initiator else now
 
 
 def patient(line):

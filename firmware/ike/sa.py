@@ -45,9 +45,10 @@ class Sa:
     hint = ""  # why the last datagram was of no use, for the reason of a failure
     iv = None
     modexp_ms = 0
-    spare = rival = False  # see ike/rivals.py, also for the next four
+    spare = rival = False  # see ike/rivals.py, also for the next five
     folded = ()  # a spare's rivals that are no lines ...
     turn = 0  # ... and how many of them were, since a message 5 came that fitted no line
+    since = 0  # when a rival's message came
     forks = 0  # how often a spare has become a rival
     derive_at = 0  # when the shared secret may be made; None: not yet needed
     first_contact = False  # whether the peer says that he has no other SA with us
@@ -221,7 +222,7 @@ class Sa:
         times = [self.expires if due is None else due, self.renew_at, self.keepalive_at]
         times.append(self.dpd_due)
         if self.derive_at and self.is_underived():
-            times.append(self.derive_at)
+            times.append(max(self.derive_at, self.engine.rival_due))
         times = [due for due in times if due is not None]
         return min(times) if times else None
 

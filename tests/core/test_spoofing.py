@@ -124,6 +124,37 @@ def test_rivals_wait_while_datagrams_do():
         assert least <= pair.r.hal.done["modexp"] - before <= most, busy
 
 
+def test_an_initiators_rivals_have_their_turn_in_the_order_they_came():
+    """The peer's message 4 comes soon, others to whatever message 2 come after it."""
+    pair = started(1)
+    second = pair.pending.pop(0)[1]
+    pair.give("i", second)
+    third = pair.collect("i")[0]
+    pair.pending = []
+    pair.give("r", third)
+    fourth = pair.collect("r")[0]
+    pair.pending = []
+    forks = []
+    for flip in range(1, 5):
+        forks.append(changed(second, 8, second[8] ^ flip))
+        pair.give("i", forks[-1])
+    for flip in range(1, 4):
+        pair.give("i", changed(fourth, 99, fourth[99] ^ flip))
+    pair.clock.now = 10
+    pair.give("i", fourth)
+    pair.clock.now = 20
+    for fork in forks:
+        for flip in range(1, 5):
+            pair.give("i", bytes(fork[:16]) + bytes(changed(fourth, 99, fourth[99] ^ flip))[16:])
+    assert rivals.number(pair.i) > 16
+    before = pair.i.hal.done["modexp"]
+    while pair.states()[0] != "ESTABLISHED" and pair.clock.now < 5000:
+        pair.clock.now += 10
+        pair.settle()
+    assert pair.i.hal.done["modexp"] - before == 3
+    assert pair.clock.now <= 700
+
+
 def test_the_number_of_rivals_is_bounded():
     for number, victim in ((2, "i"), (3, "r"), (4, "i")):
         pair = started(number - 1)
@@ -131,13 +162,13 @@ def test_the_number_of_rivals_is_bounded():
         engine = pair.i if victim == "i" else pair.r
         for value in range(200):
             pair.give(victim, changed(honest, 8 if number == 2 else 99, value))
-        most = rivals.MAX_ANSWERS if number == 2 else folded.MAX_RIVALS
+        most = {2: rivals.MAX_ANSWERS, 3: folded.MAX_RIVALS, 4: folded.MAX_OURS}[number]
         assert rivals.number(engine) == most
         assert engine.drops.by_reason["too-many-rivals"] == 200 - most - 1
         pair.clock.now = 400000
         while engine.poll(pair.clock.now):
             pass
-        for _ in range(30):
+        for _ in range(folded.MAX_OURS + 10):
             pair.clock.now += 100000
             while engine.poll(pair.clock.now):
                 pass
@@ -200,7 +231,7 @@ def test_a_rival_that_was_folded_again_has_its_turn_again():
         spare = next(sa for sa in pair.r.sas if sa.spare)
         assert rivals.number(pair.r) == 2 * folded.MAX_LINES - 1
         assert len(spare.folded) == spare.turn == folded.MAX_LINES - 1
-    theirs = [brought for _, brought in spare.folded if bytes(honest[32:288]) in brought]
+    theirs = [brought for _, brought, _ in spare.folded if bytes(honest[32:288]) in brought]
     assert len(theirs) == 1
     pair.collect("r")
     pair.pending = []
@@ -235,7 +266,7 @@ def test_rivals_of_stale_exchanges_make_room_first():
             pair.give("r", changed(third, 99, third[99] ^ flip))
         pair.give("r", third)
         theirs = [
-            brought for sa in pair.r.sas if sa.cky_i == third[:8] for _, brought in sa.folded
+            brought for sa in pair.r.sas if sa.cky_i == third[:8] for _, brought, _ in sa.folded
         ]
         assert len(theirs) == (9 if age else 6)
         assert any(bytes(third[32:288]) in brought for brought in theirs) == bool(age)

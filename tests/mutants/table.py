@@ -25,8 +25,8 @@ MUTANTS = [
     Mutant(
         "HASH_I and HASH_R are not verified",
         "ike/mainmode.py",
-        "if not _hal.equal(proof_hash(sa, initiators, body), parts[R.HASH]):",
-        "if False:",
+        "return _hal.equal(proof_hash(sa, initiators, body), parts[R.HASH])",
+        "return True",
         "hash",
         "HASH",
     ),
@@ -211,9 +211,30 @@ MUTANTS = [
     Mutant(
         "a second offer is answered where the first lost its place",
         "ike/halfopen.py",
-        "if cookie == header.cky_i and first.tag != tag and now - when < ANOTHER_MS:",
+        "if cookie == cky_i[4:] and other != tag and age < ANOTHER_MS // 1000:",
         "if False:",
         "another_offer",
+    ),
+    Mutant(
+        "the lifetime of an offer that is not the peer's holds",
+        "ike/seldom.py",
+        "suite, sa.lives, _ = policy.select",
+        "suite, _, _ = policy.select",
+        "test_halfopen",
+    ),
+    Mutant(
+        "anyone can go on with any number of exchanges",
+        "ike/mainmode.py",
+        "leave = sa.engine.halfopen.may_leave_for(sa)",
+        "leave = ()",
+        "test_halfopen",
+    ),
+    Mutant(
+        "more behind what authenticated the peer is his whatever it is",
+        "ike/ends.py",
+        "    if any(padding):\n        return\n",
+        "",
+        "test_ends",
     ),
     Mutant(
         "a proof of the device's password is not looked at",
