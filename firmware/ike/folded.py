@@ -102,21 +102,25 @@ def room(line):
 
 
 def _make_room(engine, cky_i=None):
-    """Forget the last rival of the exchange that has the most, of those that hardly go on any more
-    before the others; Drop where the exchange with a cookie would then have more. It takes hardly
-    any memory."""
+    """Forget the rival that came last of the exchange that has the most, of those that hardly go
+    on any more before the others; Drop where the exchange with a cookie would then have more. It
+    takes hardly any memory."""
     now = engine.clock()
-    stale, most, last = False, 0, engine.sas[0]
+    stale, most, crowd = False, 0, None
     for sa in engine.sas:
         if sa.folded or sa.rival:
             held = _held(engine, sa.cky_i)
             old = sa.is_stale(now) and sa.cky_i != cky_i
-            # Those that are lines came before those that are still folded.
-            same = sa.cky_i == last.cky_i and (sa.folded or not last.folded)
-            if (old, held) > (stale, most) or same:
-                stale, most, last = old, held, sa
+            if (old, held) > (stale, most):
+                stale, most, crowd = old, held, sa.cky_i
     if cky_i and not stale and most <= _held(engine, cky_i) + 1:
         raise Drop("too-many-rivals")
+    last, latest = None, (0, False)
+    for sa in engine.sas:
+        if sa.cky_i == crowd and (sa.folded or sa.rival):
+            came = sa.folded[-1][2] if sa.folded else sa.since, bool(sa.folded)
+            if came >= latest:
+                last, latest = sa, came
     if last.folded:
         last.folded = last.folded[:-1]
     else:

@@ -291,6 +291,34 @@ def test_of_an_exchanges_rivals_those_that_came_first_stay():
     assert finish(pair)
 
 
+def test_of_our_own_exchanges_lines_those_that_came_first_stay():
+    """The peer's line waits for message 6, others came after it."""
+    pair = started(1)
+    second = pair.pending.pop(0)[1]
+    pair.give("i", second)
+    pair.give("r", pair.collect("i")[0])
+    fourth = pair.collect("r")[0]
+    pair.pending = []
+    pair.give("i", changed(fourth, 99, fourth[99] ^ 1))
+    pair.clock.now = 1
+    pair.give("i", fourth)
+    pair.clock.now = 2
+    for flip in range(2, 9):
+        pair.give("i", changed(fourth, 99, fourth[99] ^ flip))
+        pair.give("i", changed(second, 8, second[8] ^ flip))
+    for _ in range(60):
+        pair.clock.now += 10
+        pair.i.poll(pair.clock.now)
+    pair.collect("i")
+    pair.pending = []
+    lines = [sa for sa in pair.i.sas if sa.rival and sa.g_xr == pair.r.sas[0].g_xr]
+    assert len(lines) == 1 and lines[0].state == "MAIN_I3"
+    while rivals.number(pair.i) > 1:
+        pair.i.relieve()
+    assert lines[0] in pair.i.sas
+    assert finish(pair)
+
+
 def test_rivals_make_room_where_memory_is_short():
     pair = started(3)
     honest = pair.pending[0][1]

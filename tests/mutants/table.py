@@ -204,8 +204,8 @@ MUTANTS = [
     Mutant(
         "of an exchange's rivals the first are forgotten first",
         "ike/folded.py",
-        "same = sa.cky_i == last.cky_i and (sa.folded or not last.folded)",
-        "same = sa.cky_i == last.cky_i",
+        "            if came >= latest:\n",
+        "            if last is None:\n",
         "rivals",
     ),
     Mutant(
