@@ -71,11 +71,14 @@ def complete(sa, header, datagram, digest):
     padding, last = sa.decrypt(content[size:], before)
     if any(padding):
         return
-    sa.taken = None
-    sa.replay.accept(digest)
-    sa.iv = last
+    sent = sa.sent
     if not sa.initiator:
-        plain, _ = sa.decrypt(memoryview(sa.sent)[wire.HEADER :], before)
-        again, sa.iv = keys.crypt(sa.engine.hal, sa.suite, sa.ka, last, plain, True)
-        sa.sent = sa.sent[: wire.HEADER] + again
-        sa.engine.transmit(sa, sa.sent)
+        plain, _ = sa.decrypt(memoryview(sent)[wire.HEADER :], before)
+        again, last = keys.crypt(sa.engine.hal, sa.suite, sa.ka, last, plain, True)
+        sent = sent[: wire.HEADER] + again
+    # All of it or nothing: an engine may have failed on the way here.
+    sa.taken, sa.iv, sa.sent = None, last, sent
+    sa.replay.accept(digest)
+    sa.follow()
+    if not sa.initiator:
+        sa.engine.transmit(sa, sent)

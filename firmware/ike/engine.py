@@ -253,23 +253,28 @@ class Engine:
         queue that overflows, the peer's own datagrams are lost too.
         """
         for sa in list(self.sas):
-            sa.tick(now)
+            if sa.state != "DEAD":  # by the end of another line of its exchange
+                sa.tick(now)
         due = self._due(now, busy)
         if due is None:
             return False
-        if due.spare:
-            from ike import folded
-
-            due = folded.unfold(due)
+        is_rival = due.rival or due.spare
         try:
+            if due.spare:
+                from ike import folded
+
+                due = folded.unfold(due)
             due.derive_late()
         except (HalError, MemoryError, PublicKeyError) as error:
-            if not due.initiator and (due.rival or isinstance(error, MemoryError)):
+            short = isinstance(error, MemoryError) and (due.spare or not due.initiator)
+            if short or (due.rival and not due.initiator):
                 from ike import folded
 
                 folded.put_off(due, now)
             else:
                 due.fail("no-crypto-engine", "the shared secret cannot be made: %r" % error)
+        if is_rival:
+            self.rival_due = self.clock() + rivals.INTERVAL_MS
         return True
 
     def _due(self, now, busy):
@@ -282,8 +287,6 @@ class Engine:
                 continue
             if first is None or sa.derive_at < first.derive_at:
                 first = sa
-        if first and (first.rival or first.spare):
-            self.rival_due = now + rivals.INTERVAL_MS
         return first
 
     def prepare(self):

@@ -10,7 +10,6 @@ when the next message 5 fits no line. Loaded with the first rival.
 from micropython import const
 
 from ike import rivals
-from ike.exchange import HALF_OPEN_MS
 from ike.wire import Drop
 
 MAX_RIVALS = const(48)  # in the agent; of these ...
@@ -53,8 +52,6 @@ def unfold(spare):
         _limit(spare.engine)
     turn = spare.turn
     setting, brought, since = spare.folded[turn]
-    spare.folded = spare.folded[:turn] + spare.folded[turn + 1 :]
-    rivals.next_turn(spare, now)
     line = rivals.another(spare)
     line.rival = True
     line.since = since
@@ -68,9 +65,11 @@ def unfold(spare):
         line.enter("MAIN_I3")
     else:
         line.g_xi, line.ni_b = value, nonce
-        line.expires = now + HALF_OPEN_MS
+        line.expires = spare.expires
         line.enter("MAIN_R2")
     spare.engine.sas.append(line)
+    spare.folded = spare.folded[:turn] + spare.folded[turn + 1 :]
+    rivals.next_turn(spare, now)
     return line
 
 
@@ -115,16 +114,20 @@ def _make_room(engine, cky_i=None):
                 stale, most, crowd = old, held, sa.cky_i
     if cky_i and not stale and most <= _held(engine, cky_i) + 1:
         raise Drop("too-many-rivals")
-    last, latest = None, (0, False)
+    last, latest, at = None, (0, False), 0
     for sa in engine.sas:
-        if sa.cky_i == crowd and (sa.folded or sa.rival):
-            came = sa.folded[-1][2] if sa.folded else sa.since, bool(sa.folded)
-            if came >= latest:
-                last, latest = sa, came
-    if last.folded:
-        last.folded = last.folded[:-1]
-    else:
-        engine.abandoned(last)
+        if sa.cky_i == crowd and sa.rival and (sa.since, False) >= latest:
+            last, latest = sa, (sa.since, False)
+        for number, rival in enumerate(sa.folded if sa.cky_i == crowd else ()):
+            if (rival[2], True) >= latest:
+                last, latest, at = sa, (rival[2], True), number
+    if latest[1]:
+        last.folded = last.folded[:at] + last.folded[at + 1 :]
+        last.turn -= at < last.turn
+        return
+    engine.abandoned(last)
+    if rivals.ended(last) and last.initiator:
+        engine.unreached(last.peer.name, "no-memory", "its exchange made room for others")
 
 
 def _held(engine, cky_i):
@@ -147,7 +150,7 @@ def relieve(engine):
 
 def put_off(line, now):
     """A responder's line whose shared secret could not be made: rivals make room, and it is tried
-    again until its time is up."""
+    again until its time is up; or a rival that could not be unfolded for want of memory."""
     line.hint = "its shared secret could not be made"
     line.derive_at = now + _LATER_MS
     if rivals.number(line.engine) > 1:

@@ -34,6 +34,7 @@ from ike.wire import Drop
 
 PLACES = const(16)  # half-open exchanges that others began, in the whole agent ...
 RESERVED = const(4)  # ... but for every peer at least these
+_LEAST = const(2)  # and for one address, or those that went on, no fewer
 FIRSTS = const(16)  # different first messages remembered, ...
 FIRSTS_BYTES = const(4096)  # ... and their size, where it is not the only one
 _MINUTE_MS = const(60000)
@@ -80,6 +81,8 @@ def receive(engine, header, datagram, path, now):
         _remember(engine, First(peer, content, tag, now), now)
         raise Drop("another-offer")
     leave = _may_leave(engine, peer, path)
+    if leave and not engine.left:  # now, while nothing has happened yet
+        engine.left = bytearray(_LEFT * _LEFT_BYTES)
     sa = Sa(engine, peer, path, False, header.cky_i, wire.ZERO_COOKIE, now)
     new = First(peer, content, tag, now)
     try:
@@ -124,39 +127,50 @@ def revive(engine, header, path, now):
     if _cookie(engine, path, header.cky_i, choice, minute) != header.cky_r or not known:
         raise Drop("unknown-cookie")
     leave = _may_leave(engine, peer, path)
-    sa = Sa(engine, peer, path, False, header.cky_i, header.cky_r, now)
+    sa = None
     for first in known:
-        if first.tag[0] & 127 == choice[1] & 127 and _begin_again(sa, first, choice, minute, now):
-            break
-    else:
-        _begin_without(sa, choice)
+        if sa is None and is_alike(first, header.cky_r):
+            sa = _begin_again(engine, first, path, header, minute, now)
+    if sa is None:
+        # A signature is tried with what authenticated the peer before only.
+        if peer.credentials and all(first.since is not None for first in known):
+            raise Drop("unknown-cookie")
+        sa = _begin_without(Sa(engine, peer, path, False, header.cky_i, header.cky_r, now))
     replace(engine, leave, sa)
     return sa
 
 
-def _begin_again(sa, first, choice, minute, now):
-    """Whether it was this message 1 that was answered; it is processed then. Its message 2 has
-    been sent, and reported."""
-    engine = sa.engine
-    datagram = sa.cky_i + first.content
+def is_alike(first, cky_r):
+    """Whether a cookie of ours may be the answer to a message 1: one of 128 is."""
+    return first.tag[0] & 127 == cky_r[1] & 127
+
+
+def _begin_again(engine, first, path, header, minute, now):
+    """The SA of a message 1 that is remembered, None where it was another that was answered with
+    this cookie. Its message 2 has been sent, and reported."""
+    sa = Sa(engine, first.peer, path, False, header.cky_i, header.cky_r, now)
+    datagram = header.cky_i + first.content
     again = wire.Header(datagram, False)
     digest = engine.digest(datagram)
-    engine.quietly(False, False, _begin, sa, first, again, datagram, digest, now)
-    if _choice(sa, minute) == choice:
-        return True
+    try:
+        engine.quietly(False, False, _begin, sa, first, again, datagram, digest, now)
+    except Drop:
+        return None
+    if _choice(sa, minute) == header.cky_r[:2]:
+        return sa
     engine.sas.remove(sa)
-    sa.first = sa.sai_b = sa.sent = None
-    return False
+    return None
 
 
-def _begin_without(sa, choice):
+def _begin_without(sa):
     """Do without message 1: of the offers that are remembered the peer's HASH chooses one."""
-    peer = sa.peer
-    sa.suite = peer.suites[choice[0] >> 4]
-    sa.capable = {name for bit, name in _FLAGS if choice[0] & bit}
-    sa.asked = bool(choice[0] & _ASKED)
+    choice = sa.cky_r[0]
+    sa.suite = sa.peer.suites[choice >> 4]
+    sa.capable = {name for bit, name in _FLAGS if choice & bit}
+    sa.asked = bool(choice & _ASKED)
     sa.engine.sas.append(sa)
     sa.enter("MAIN_R1")
+    return sa
 
 
 def keep(engine, sa):
@@ -247,7 +261,7 @@ def _may_leave(engine, peer, path):
 
 def may_leave_for(sa):
     """The same for one that is about to go on, of those that went on."""
-    places = max(RESERVED, _places(sa.engine) // 2)
+    places = max(_LEAST, _places(sa.engine) // 2)
     crowd = _crowd(sa.engine, sa.peer, sa.path, places, True)
     return _oldest(crowd) if crowd else ()
 
@@ -267,7 +281,7 @@ def _crowd(engine, peer, path, places, went_on=False):
     ]
     if peer.address != path[2]:
         same = [sa for sa in found if sa.path[2] == path[2]]
-        if len(same) >= places // 2:
+        if len(same) >= max(_LEAST, places // 2):
             return same
     return found if len(found) >= places else ()
 
@@ -295,7 +309,7 @@ def replace(engine, leave, sa):
 def left(engine, sa):
     """An exchange is given up: remember for a while what was answered under its cookie."""
     if not engine.left:
-        engine.left = bytearray(_LEFT * _LEFT_BYTES)
+        return
     entry = struct.pack("!4s4sH", sa.cky_i[4:], sa.first.tag, _seconds(sa.started))
     at = engine.left_at % _LEFT * _LEFT_BYTES
     engine.left[at : at + _LEFT_BYTES] = entry

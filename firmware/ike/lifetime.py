@@ -49,7 +49,10 @@ def spend(sa, size):
 def renew(engine, sa, now):
     """Begin the next phase 1 beside an SA; and again before it ends, where that does not work."""
     sa.renew_at = now + (sa.expires - now) // 3 + 1000
-    if not any(other.peer is sa.peer and other.state == "MAIN_I1" for other in engine.sas):
+    if not any(
+        other.peer is sa.peer and other.state == "MAIN_I1" and not other.spare
+        for other in engine.sas
+    ):
         engine.begin(sa.peer, now)
 
 

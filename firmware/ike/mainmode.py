@@ -70,7 +70,7 @@ def receive(sa, header, datagram, digest, now):
             rivals.try_all(sa, now)
             raise Drop("not-derived-yet")
         raise Drop("unexpected-encrypted")
-    content = memoryview(datagram)[wire.HEADER : header.length]
+    content = whole = memoryview(datagram)[wire.HEADER : header.length]
     if encrypted:
         if sa.rival and sa.x is not None:
             rivals.schedule(sa, now)
@@ -98,10 +98,12 @@ def receive(sa, header, datagram, digest, now):
             rivals.undo(sa, spare)
         raise
     if encrypted:
+        taken = None
+        if sum([len(payload) for _, _, payload in found]) == len(content):
+            taken = len(content), sa.engine.digest(whole)
         _take(sa, content, found, digest, now)
+        sa.taken = taken
         sa.follow()
-        if sum([len(whole) for _, _, whole in found]) == len(content):
-            sa.taken = len(content), sa.engine.digest(datagram[wire.HEADER : header.length])
     if spare:
         rivals.share(sa, spare)
     if leave:
@@ -415,6 +417,8 @@ def _established(sa, now):
 def give_up(sa):
     """The time of an exchange is up."""
     if sa.state == "MAIN_R1":  # anyone can send a message 1: no failure of the peer's
+        if not sa.spare:
+            rivals.discard(sa)
         sa.engine.abandoned(sa)
         return
     if sa.refusal:

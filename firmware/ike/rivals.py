@@ -11,8 +11,9 @@ the first that is authenticated ends the others.
   so far, the initiator's until its first line has waited for message 6; then one every 100 ms.
 - A message 2 makes a rival of the spare, and a new spare. Of a message 3 or 4 the spare keeps only
   what it brought: the rival is *folded*, until its Diffie-Hellman is due (ike/folded.py).
-- Spares have no timers. When a line repeats its message for the second time, the messages before
-  are repeated too: what answered them may not have been the peer, and the peer's answer lost.
+- An initiator's spares have no timers; a responder's ends the exchange, whatever still comes. When
+  a line repeats its message for the second time, the messages before are repeated too: what
+  answered them may not have been the peer, and the peer's answer lost.
 - There are so many rivals and no more: the first that come, and each exchange has its share. An
   attacker who places more, all well-formed and each another, before the peer's own single message
   arrives, costs that attempt.
@@ -21,7 +22,7 @@ the first that is authenticated ends the others.
 from micropython import const
 
 from ike import wire
-from ike.exchange import Replay
+from ike.exchange import HALF_OPEN_MS, Replay
 from ike.wire import Drop
 
 MAX_ANSWERS = const(16)  # messages 2 in one exchange
@@ -99,6 +100,8 @@ def spare(line):
     copy.spare = True
     if line.state == "MAIN_I1":
         copy.cky_r = wire.ZERO_COOKIE
+    if not line.initiator:
+        copy.expires = engine.clock() + HALF_OPEN_MS
     engine.sas.append(copy)
     if line.spare:
         copy.forks = line.forks + 1

@@ -11,14 +11,16 @@ _NOTIFY_INTERVAL_MS = const(1000)
 def vouches(sa, is_proved, only_known):
     """Whether HASH_I is over another message 1 than the one that began the exchange: is_proved()
     says so of the SA as it then is. What we have chosen must be what we would choose of that.
-    `only_known`: of what has authenticated the peer before, because each try costs much."""
+    `only_known`: of what has authenticated the peer before, or what our cookie may answer, because
+    each try costs much."""
     before = sa.sai_b, sa.lives, sa.first
     proved = False
     try:
         for first in sa.engine.firsts:
             if first.peer is not sa.peer or first is before[2]:
                 continue
-            if only_known and first.since is not None:
+            alike = halfopen.is_alike(first, sa.cky_r)
+            if only_known and first.since is not None and not alike:
                 continue
             sa.sai_b = bytes(halfopen.offer_in(first.content))
             suite, sa.lives, _ = policy.select(sa.peer, sa.sai_b)

@@ -13,7 +13,16 @@ from rich.table import Table as Grid
 
 from report import Figure, Report, Table, Tell, UnavailableError
 
-NAMES = ("size", "heap", "instructions", "public_keys", "accelerator", "handshake", "harness")
+NAMES = (
+    "size",
+    "heap",
+    "instructions",
+    "unproven",
+    "public_keys",
+    "accelerator",
+    "handshake",
+    "harness",
+)
 
 
 @click.command()

@@ -268,6 +268,43 @@ def test_an_exchange_that_no_hash_can_end_is_not_brought_back():
     assert pair.r.drops.by_reason == {"unknown-cookie": 1} and pair.r.sas == []
 
 
+def test_others_that_begin_alike_do_not_keep_an_exchange_away():
+    """Of different offers, remembered before the peer's, with the bits that our cookie holds."""
+    pair = cheap_pair()
+    pair.i.initiate("gw", 0)
+    own = without_vendor_ids(pair.collect("i")[0])
+    pair.i.sas[0].sent = own
+    bits = pair.r.digest(own[8:])[0] & 127
+    dpd = R.VENDOR_IDS["dpd"]
+    for ground, parts in (
+        (1, [(VID, dpd)]),  # other flags
+        (2, [(R.KE, bytes(64))]),  # no message 1, though it is remembered behind another
+    ):
+        number = 0
+        while True:
+            spoofed = of_parts(own, [(SA, sa_body(own)), *parts, (VID, b"%d" % number)])
+            if pair.r.digest(spoofed[8:])[0] & 127 == bits:
+                break
+            number += 1
+        before = flood(ground, 3600)
+        pair.give("r", before)
+        spoofed = before[:8] + spoofed[8:]
+        pair.give("r", spoofed)
+    pair.collect("r")
+    assert len(pair.r.firsts) == 3
+    pair.give("r", own)
+    answer = pair.collect("r")[0]
+    number = 100
+    while any(sa.cky_i == own[:8] for sa in pair.r.sas):
+        pair.give("r", flood(number))
+        number += 1
+    pair.collect("r")
+    pair.pending = [("r", answer)]
+    pair.r.peers[0].capable = ("dpd",)
+    pair.settle()
+    assert pair.states()[0] == "ESTABLISHED"
+
+
 def test_a_cookie_says_what_was_chosen():
     """Brought back without its message 1, an exchange is as it was."""
     suites = ["aes256-sha256-modp4096", "aes128-sha512-modp2048", SUITE]

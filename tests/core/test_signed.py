@@ -6,7 +6,7 @@ The certificates themselves have tests of their own.
 # Two agents and messages of 3 KB in one heap.
 # micropython: heapsize=512k
 
-from ike import fragments, wire
+from ike import fragments, rivals, wire
 from ike import registry as R
 from ike.certs import PAYLOADS
 from ike.exchange import Refused
@@ -83,6 +83,42 @@ def test_established_with_fragments():
     assert pair.i.terminate("gw") == 1
     pair.settle()
     assert pair.r.sas == [] and pair.last("r", "deleted")["by"] == "peer"
+
+
+def test_lines_that_end_at_once_end_once():
+    """The first is refused, which ends the others of its exchange, in the same moment."""
+    pair = make_pair()
+    pair.i.initiate("gw", 0)
+    pair.settle(4)
+    while pair.r.poll(0):
+        pass
+    head = next(sa for sa in pair.r.sas if not sa.spare)
+    head.refusal = "bad-signature", R.INVALID_SIGNATURE, "the signature is wrong", head.iv
+    rival = rivals.another(head)
+    rival.rival = True
+    rival.expires = head.expires
+    pair.r.sas.append(rival)
+    pair.clock.now = head.expires
+    pair.r.poll(pair.clock.now)
+    assert pair.r.sas == []
+    pair.collect("r")
+    assert pair.last("r", "failed")["code"] == "bad-signature"
+
+
+def test_without_an_offer_that_was_known_no_exchange_is_brought_back():
+    """A signature is not tried with offers of which none was ever the peer's."""
+    for known in (False, True):
+        pair = make_pair()
+        pair.i.initiate("gw", 0)
+        pair.settle(2)
+        first = pair.r.firsts[0]
+        first.tag = bytes([first.tag[0] ^ 1]) + first.tag[1:]
+        if known:
+            first.since = None
+        pair.r.sas.clear()
+        pair.settle(1)
+        assert len(pair.r.sas) == 2 * known
+        assert pair.r.drops.by_reason == ({} if known else {"unknown-cookie": 1})
 
 
 def test_no_fragments_for_a_peer_that_does_not_announce_them():

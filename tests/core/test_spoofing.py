@@ -254,6 +254,60 @@ def test_an_exchange_ends_though_all_its_rivals_are_folded():
     assert pair.r.sas == []
 
 
+def test_exchanges_end_though_their_only_lines_were_folded_again():
+    pair, cookies, _ = beside_exchanges(7, 3)
+    for began in (0, 20000, 29000):
+        for number, cookie in enumerate(cookies):
+            noise = bytes([began // 1000 + number]) * 64
+            pair.give("r", wire.message(cookie[:8], cookie[8:], R.ID, 2, True, 0, noise))
+        for pair.clock.now in range(began, began + 6000, 50):
+            pair.r.poll(pair.clock.now)
+    for pair.clock.now in range(35000, 70000, 500):
+        pair.r.poll(pair.clock.now)
+    assert pair.r.sas == []
+
+
+def test_a_rival_for_which_there_is_no_memory_stays_folded():
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    pair.give("r", changed(honest, 99, honest[99] ^ 1))
+    pair.r.poll(0)
+    pair.pending = [("i", honest)]
+    pair.settle(3)  # message 5 fits no line so far
+    spare = next(sa for sa in pair.r.sas if sa.spare)
+    before, another = spare.folded, rivals.another
+
+    def fail(line):
+        raise MemoryError
+
+    rivals.another = fail
+    try:
+        for pair.clock.now in range(0, 300, 50):
+            pair.r.poll(pair.clock.now)
+    finally:
+        rivals.another = another
+    assert spare.folded == before and len(before) == 1
+    assert finish(pair)
+
+
+def test_of_folded_rivals_the_latest_makes_room():
+    """Though it was folded again, and stands before others."""
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    for flip in range(1, 6):
+        pair.clock.now = flip
+        pair.give("r", changed(honest, 99, honest[99] ^ flip))
+    spare = next(sa for sa in pair.r.sas if sa.spare)
+    spare.folded = spare.folded[2:] + spare.folded[:2]
+    spare.turn = 2
+    folded._make_room(pair.r)
+    assert [rival[2] for rival in spare.folded] == [4, 2, 3] and spare.turn == 1
+    folded._make_room(pair.r)
+    assert [rival[2] for rival in spare.folded] == [2, 3] and spare.turn == 0
+    pair.collect("r")
+    pair.pending = []
+
+
 def test_rivals_of_stale_exchanges_make_room_first():
     """However few each of them has: enough for the peer's own message 3 behind some others."""
     for age in (0, STALE_MS):

@@ -62,6 +62,29 @@ def test_the_agent_dies(tmp_path: Path) -> None:
             assert new["initiator-spi"] != old["initiator-spi"]
 
 
+@pytest.mark.timeout(120)
+def test_the_cable_is_out_for_a_while(tmp_path: Path) -> None:
+    """Nothing can be sent meanwhile. Both find out by asking; the agent calls until it gets
+    through, and keeps the reason."""
+    with NetnsPair() as pair:
+        ours, theirs = pair.addresses
+        given = configuration(ours, theirs, dpd=1)
+        with (
+            charon(pair.names[1], theirs, ours, dpd_delay="1s") as gateway,
+            Branch(pair.names[0], given, tmp_path) as branch,
+        ):
+            until(lambda: branch.is_up() and up(gateway), 20)
+            first = branch.peer()["cookies"]
+            pair.plug(0, False)
+            until(lambda: branch.told("deleted", by="dead-peer", cookies=first), 45)
+            assert branch.peer()["last_down"]["by"] == "dead-peer"
+            until(lambda: not up(gateway), 30)
+            pair.plug(0, True)
+            until(lambda: branch.is_up() and common(branch, gateway), 40)
+            assert branch.peer()["cookies"] != first
+            assert branch.agent.status()["send_failures"] > 0
+
+
 def test_charon_begins_anew(tmp_path: Path) -> None:
     """Its first contact ends what the agent still has."""
     with NetnsPair() as pair:

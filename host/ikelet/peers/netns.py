@@ -122,6 +122,10 @@ class NetnsPair(_Namespaces):
         ]
         self._cable(ends[0], ends[1])
 
+    def plug(self, side: int, inserted: bool) -> None:
+        """Take the cable out of a side, or put it in again."""
+        _ip("-n", self.names[side], "link", "set", "eth0", "up" if inserted else "down")
+
 
 class NetnsNat(_Namespaces):
     """A NAT, `inside` namespaces behind it and one outside, each side with its own addresses.
