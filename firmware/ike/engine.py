@@ -202,10 +202,7 @@ class Engine:
             if header.encrypted or self.halfopen is None:
                 raise Drop("unknown-cookie")
             lines = [self.halfopen.revive(self, header, path, now)]
-        # Without the flags, some of which mean nothing: changed on the way, they make a message no
-        # other.
-        content = memoryview(datagram)
-        digest = self.hal.hash("sha256", content[:19], content[20 : header.length])
+        digest = self.digest_of(header, datagram)
         for sa in lines:
             if sa.replay.is_duplicate(digest):
                 sa.repeat(now)
@@ -263,8 +260,11 @@ class Engine:
             if due.spare:
                 from ike import folded
 
-                due = folded.unfold(due)
-            due.derive_late()
+                spare, due = due, folded.unfold(due)
+                due.derive_late()
+                folded.try_kept(spare, due, now)
+            else:
+                due.derive_late()
         except (HalError, MemoryError, PublicKeyError) as error:
             short = isinstance(error, MemoryError) and (due.spare or not due.initiator)
             if short or (due.rival and not due.initiator):
@@ -501,6 +501,12 @@ class Engine:
 
     def digest(self, datagram):
         return self.hal.hash("sha256", datagram)
+
+    def digest_of(self, header, datagram):
+        """Of a message, without the flags, some of which mean nothing: changed on the way, they
+        make it no other."""
+        content = memoryview(datagram)
+        return self.hal.hash("sha256", content[:19], content[20 : header.length])
 
     def _drop(self, lines, reason, path, now):
         if reason != "unknown-peer":

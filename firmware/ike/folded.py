@@ -9,12 +9,14 @@ when the next message 5 fits no line. Loaded with the first rival.
 
 from micropython import const
 
-from ike import rivals
+from ike import rivals, wire
 from ike.wire import Drop
 
 MAX_RIVALS = const(48)  # in the agent; of these ...
 MAX_LINES = const(8)  # ... a responder's lines, which take four times the memory, ...
 MAX_OURS = const(32)  # ... and those in exchanges of our own, all of which become lines
+MAX_FIFTHS = const(6)  # messages 5 that are kept in an exchange: the first that come, ...
+_FIFTH_BYTES = const(256)  # ... of so many bytes at most: with a pre-shared key it has fewer
 _LATER_MS = const(500)  # when what there was no memory for is tried again
 _DIGEST = const(32)
 _SETTING = ("sent", "capable", "asked", "natt", "path")  # what the message told, and its answer
@@ -71,6 +73,28 @@ def unfold(spare):
     spare.folded = spare.folded[:turn] + spare.folded[turn + 1 :]
     rivals.next_turn(spare, now)
     return line
+
+
+def keep(spare, datagram):
+    """A message 5 fits no line so far: the lines that come are to be given it at once. Its sender
+    repeats it, but who knows when."""
+    if spare.initiator:
+        return
+    known = [kept for kept, _ in spare.fifths]
+    if len(known) < MAX_FIFTHS and len(datagram) <= _FIFTH_BYTES and datagram not in known:
+        spare.fifths += ((bytes(datagram), spare.engine.came),)
+
+
+def try_kept(spare, line, now):
+    """Give a line that has its keys the messages 5 that came before it."""
+    engine = line.engine
+    for datagram, engine.came in spare.fifths:
+        header = wire.Header(datagram, engine.strict)
+        try:
+            engine.process(line, header, datagram, engine.digest_of(header, datagram), now)
+            return
+        except Drop:
+            pass
 
 
 def _limit(engine):

@@ -67,6 +67,9 @@ def receive(sa, header, datagram, digest, now):
         if encrypted:
             raise Drop("unexpected-clear")
         if sa.folded:
+            from ike import folded
+
+            folded.keep(sa, datagram)
             rivals.try_all(sa, now)
             raise Drop("not-derived-yet")
         raise Drop("unexpected-encrypted")

@@ -38,6 +38,7 @@ _OWN = (
     "rival",
     "folded",
     "turn",
+    "fifths",
     "since",
     "forks",
     "derive_at",

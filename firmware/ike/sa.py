@@ -45,9 +45,10 @@ class Sa:
     hint = ""  # why the last datagram was of no use, for the reason of a failure
     iv = None
     modexp_ms = 0
-    spare = rival = False  # see ike/rivals.py, also for the next five
+    spare = rival = False  # see ike/rivals.py, also for the next six
     folded = ()  # a spare's rivals that are no lines ...
-    turn = 0  # ... and how many of them were, since a message 5 came that fitted no line
+    turn = 0  # ... how many of them were, since a message 5 came that fitted no line ...
+    fifths = ()  # ... and those messages, each with its path
     since = 0  # when a rival's message came
     forks = 0  # how often a spare has become a rival
     derive_at = 0  # when the shared secret may be made; None: not yet needed

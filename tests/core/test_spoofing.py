@@ -242,6 +242,48 @@ def test_a_rival_that_was_folded_again_has_its_turn_again():
     assert rivals.number(pair.r) == 0
 
 
+def test_a_message_5_that_came_before_its_line_is_kept():
+    """The peer need not repeat it in the moment in which its rival is a line."""
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    for flip in range(1, 4):
+        pair.give("r", changed(honest, 99, honest[99] ^ flip))
+    pair.give("r", honest)
+    for flip in range(4, 2 * folded.MAX_LINES):
+        pair.give("r", changed(honest, 99, honest[99] ^ flip))
+    pair.r.poll(0)
+    pair.give("i", pair.collect("r")[0])
+    fifth = pair.collect("i")[-1]
+    pair.pending = []
+    for number in range(2):
+        noise = bytes([number]) * 64
+        pair.give("r", wire.message(honest[:8], honest[8:16], R.ID, R.ID_PROT, True, 0, noise))
+    pair.give("r", fifth)
+    assert pair.states()[1] == "MAIN_R2"
+    for pair.clock.now in range(0, 3000, 50):
+        pair.r.poll(pair.clock.now)
+    assert [sa.state for sa in pair.r.sas] == ["ESTABLISHED"]
+    pair.settle()
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+    assert pair.r.sas[0].ka == pair.i.sas[0].ka
+
+
+def test_so_many_messages_5_are_kept():
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    for flip in range(1, 4):
+        pair.give("r", changed(honest, 99, honest[99] ^ flip))
+    for number in range(30):
+        for size in (64, 512):
+            noise = bytes([number]) * size
+            cookies = honest[:8], honest[8:16]
+            pair.give("r", wire.message(*cookies, R.ID, R.ID_PROT, True, 0, noise))
+    spare = next(sa for sa in pair.r.sas if sa.spare)
+    assert [len(kept) for kept, _ in spare.fifths] == [28 + 64] * folded.MAX_FIFTHS
+    pair.collect("r")
+    pair.pending = []
+
+
 def test_an_exchange_ends_though_all_its_rivals_are_folded():
     pair = started(2)
     honest = pair.pending.pop(0)[1]
@@ -336,9 +378,12 @@ def test_of_an_exchanges_rivals_those_that_came_first_stay():
     for flip in range(2, 10):
         pair.give("r", changed(honest, 99, honest[99] ^ flip))
     pair.collect("r")
-    pair.settle()  # message 5 fits no line so far
+    noise = bytes(64)
+    pair.give("r", wire.message(honest[:8], honest[8:16], R.ID, R.ID_PROT, True, 0, noise))
+    while pair.r.poll(0):  # it fits no line
+        pass
     before = [sa.g_xi for sa in pair.r.sas if sa.rival]
-    assert before == [pair.i.sas[0].g_xi]
+    assert before == [honest[32:288]]
     while rivals.number(pair.r) > 1:
         pair.r.relieve()
     assert [sa.g_xi for sa in pair.r.sas if sa.rival] == before
