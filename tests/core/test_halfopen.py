@@ -282,7 +282,7 @@ def test_others_that_begin_alike_do_not_keep_an_exchange_away():
     ):
         number = 0
         while True:
-            spoofed = of_parts(own, [(SA, sa_body(own)), *parts, (VID, b"%d" % number)])
+            spoofed = of_parts(own, [(SA, sa_body(own))] + parts + [(VID, b"%d" % number)])
             if pair.r.digest(spoofed[8:])[0] & 127 == bits:
                 break
             number += 1

@@ -190,7 +190,12 @@ def remove_stale() -> list[str]:
     for path in _DIRECTORY.glob("ikelet-*"):
         match = _NAME.fullmatch(path.name)
         if match and not Path("/proc", match[1]).exists():
-            _ip("netns", "delete", path.name)
+            try:
+                _ip("netns", "delete", path.name)
+            except PeerUnavailableError:
+                if path.exists():  # else another run was faster
+                    raise
+                continue
             stale.append(path.name)
     return stale
 
