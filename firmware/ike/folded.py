@@ -13,9 +13,8 @@ from ike import rivals, wire
 from ike.wire import Drop
 
 MAX_RIVALS = const(48)  # in the agent; of these ...
-MAX_LINES = const(8)  # ... a responder's lines, which take four times the memory, ...
-MAX_OURS = const(32)  # ... and those in exchanges of our own, all of which become lines
-MAX_FIFTHS = const(6)  # messages 5 that are kept in an exchange: the first that come, ...
+MAX_LINES = const(16)  # ... a responder's lines, which take four times the memory
+MAX_FIFTHS = const(16)  # messages 5 that are kept in an exchange: the first that come, ...
 _FIFTH_BYTES = const(256)  # ... of so many bytes at most: with a pre-shared key it has fewer
 _LATER_MS = const(500)  # when what there was no memory for is tried again
 _DIGEST = const(32)
@@ -120,7 +119,7 @@ def _limit(engine):
 
 def room(line):
     """See to it that there is room for one more rival of a line's exchange; Drop."""
-    if rivals.number(line.engine) >= (MAX_OURS if line.initiator else MAX_RIVALS):
+    if rivals.number(line.engine) >= MAX_RIVALS:
         _make_room(line.engine, line.cky_i)
 
 

@@ -25,7 +25,7 @@ from ike import wire
 from ike.exchange import HALF_OPEN_MS, Replay
 from ike.wire import Drop
 
-MAX_ANSWERS = const(16)  # messages 2 in one exchange
+MAX_ANSWERS = const(24)  # messages 2 in one exchange
 _PATIENCE_MS = const(200)  # how long message 6 may take before a rival's message 5 is made
 _TOO_MANY = const("too-many-rivals")
 _LATE = const(5)  # the retransmission from which message 1 is repeated whatever came since

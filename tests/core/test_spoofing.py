@@ -162,13 +162,13 @@ def test_the_number_of_rivals_is_bounded():
         engine = pair.i if victim == "i" else pair.r
         for value in range(200):
             pair.give(victim, changed(honest, 8 if number == 2 else 99, value))
-        most = {2: rivals.MAX_ANSWERS, 3: folded.MAX_RIVALS, 4: folded.MAX_OURS}[number]
+        most = rivals.MAX_ANSWERS if number == 2 else folded.MAX_RIVALS
         assert rivals.number(engine) == most
         assert engine.drops.by_reason["too-many-rivals"] == 200 - most - 1
         pair.clock.now = 400000
         while engine.poll(pair.clock.now):
             pass
-        for _ in range(folded.MAX_OURS + 10):
+        for _ in range(folded.MAX_RIVALS + 10):
             pair.clock.now += 100000
             while engine.poll(pair.clock.now):
                 pass
@@ -225,7 +225,7 @@ def test_a_rival_that_was_folded_again_has_its_turn_again():
     for number in range(3):
         noise = bytes([number]) * 64
         pair.give("r", wire.message(honest[:8], honest[8:16], R.ID, R.ID_PROT, True, 0, noise))
-        for _ in range(60):
+        for _ in range(120):
             pair.clock.now += 50
             pair.r.poll(pair.clock.now)
         spare = next(sa for sa in pair.r.sas if sa.spare)
@@ -260,7 +260,7 @@ def test_a_message_5_that_came_before_its_line_is_kept():
         pair.give("r", wire.message(honest[:8], honest[8:16], R.ID, R.ID_PROT, True, 0, noise))
     pair.give("r", fifth)
     assert pair.states()[1] == "MAIN_R2"
-    for pair.clock.now in range(0, 3000, 50):
+    for pair.clock.now in range(0, 5000, 50):
         pair.r.poll(pair.clock.now)
     assert [sa.state for sa in pair.r.sas] == ["ESTABLISHED"]
     pair.settle()
