@@ -28,6 +28,13 @@ def flood(number, lifetime=28800):
     return wire.message(cookie, bytes(8), R.SA, R.ID_PROT, False, 0, chain)
 
 
+def displace(pair, cookie, number=100):
+    """First messages, from a number on, until an exchange has lost its place at the responder."""
+    while any(sa.cky_i == cookie for sa in pair.r.sas):
+        pair.give("r", flood(number))
+        number += 1
+
+
 def hub(peers):
     """A responder with so many peers, 10.9.1.1 and on."""
     configured = [
@@ -225,10 +232,8 @@ def overtaken(pair, spoof, lost):
     answer = pair.collect("r")[0]
     pair.give("r", own)
     assert pair.r.drops.by_reason["another-offer"] == 1
-    number = 100
-    while lost and any(sa.cky_i == own[:8] for sa in pair.r.sas):
-        pair.give("r", flood(number))
-        number += 1
+    if lost:
+        displace(pair, own[:8])
     pair.collect("r")
     pair.pending = [("r", with_attribute(answer, 12, 28800))]
 
@@ -294,10 +299,7 @@ def test_others_that_begin_alike_do_not_keep_an_exchange_away():
     assert len(pair.r.firsts) == 3
     pair.give("r", own)
     answer = pair.collect("r")[0]
-    number = 100
-    while any(sa.cky_i == own[:8] for sa in pair.r.sas):
-        pair.give("r", flood(number))
-        number += 1
+    displace(pair, own[:8])
     pair.collect("r")
     pair.pending = [("r", answer)]
     pair.r.peers[0].capable = ("dpd",)
@@ -355,22 +357,16 @@ def test_an_answered_cookie_is_known_though_its_exchange_was_given_up():
     own = flood(1000, 7200)
     pair.give("r", own)
     answer = pair.collect("r")[0]
-    number = 100
-    while any(sa.cky_i == own[:8] for sa in pair.r.sas):
-        pair.give("r", flood(number))
-        number += 1
+    displace(pair, own[:8])
     pair.collect("r")
     pair.give("r", with_attribute(own, 12, 3600))
     assert pair.collect("r") == [] and pair.r.drops.by_reason["another-offer"] == 1
     pair.give("r", own)  # the same is answered as it was
     assert pair.collect("r") == [answer]
     pair.clock.now = halfopen.ANOTHER_MS + 1000
-    for _ in range(halfopen.PLACES):
+    for number in range(3000, 3000 + halfopen.PLACES):
         pair.give("r", flood(number))
-        number += 1
-    while any(sa.cky_i == own[:8] for sa in pair.r.sas):
-        pair.give("r", flood(number))
-        number += 1
+    displace(pair, own[:8], 4000)
     pair.collect("r")
     pair.give("r", with_attribute(own, 12, 3600))
     assert len(pair.collect("r")) == 1

@@ -175,6 +175,18 @@ def test_the_number_of_rivals_is_bounded():
         assert engine.sas == []  # and it ends by its timers
 
 
+def beside_a_rival():
+    """A pair whose responder has the peer's message 3 as a rival, and a message 5 that fits no
+    line so far."""
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    pair.give("r", changed(honest, 99, honest[99] ^ 1))
+    pair.r.poll(0)
+    pair.pending = [("i", honest)]
+    pair.settle(3)
+    return pair
+
+
 def beside_exchanges(number, messages):
     """An exchange whose message 3 is on its way, beside others that an attacker began, with so
     many messages 3 in each: (pair, the others' cookies, that message 3)."""
@@ -310,12 +322,7 @@ def test_exchanges_end_though_their_only_lines_were_folded_again():
 
 
 def test_a_rival_for_which_there_is_no_memory_stays_folded():
-    pair = started(2)
-    honest = pair.pending.pop(0)[1]
-    pair.give("r", changed(honest, 99, honest[99] ^ 1))
-    pair.r.poll(0)
-    pair.pending = [("i", honest)]
-    pair.settle(3)  # message 5 fits no line so far
+    pair = beside_a_rival()
     spare = next(sa for sa in pair.r.sas if sa.spare)
     before, another = spare.folded, rivals.another
 
@@ -438,12 +445,7 @@ def test_rivals_make_room_where_memory_is_short():
 
 
 def test_a_rival_waits_where_there_is_no_memory_for_its_secret():
-    pair = started(2)
-    honest = pair.pending.pop(0)[1]
-    pair.give("r", changed(honest, 99, honest[99] ^ 1))
-    pair.r.poll(0)
-    pair.pending = [("i", honest)]
-    pair.settle(3)  # message 5 fits no line so far
+    pair = beside_a_rival()
     modexp = pair.r.hal.modexp
 
     def fail(*_):
