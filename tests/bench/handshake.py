@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from capture import Capture, gaps, main_mode
-
 from ikelet import boards, config, psk, unixboard
 from ikelet.agent import Agent
 from ikelet.peers import PeerConfig, PeerUnavailableError

@@ -9,12 +9,11 @@ takes a little longer. AES is software on this board. None of it depends on the 
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
+import counting
 from ikelet import boards, build, config
-from ikelet.emulators.rv32 import Rv32Board
-from report import Figure, Report, Table, Tell, UnavailableError
+from report import Figure, Report, Table, Tell
 
 TITLE = "Instructions of a handshake on qemu-rv32"
 LIMIT, AIM = 12_000_000, 6_000_000
@@ -42,34 +41,22 @@ _PSK = "0x" + "5ca1ab1e0ddba11" * 4  # the same bytes in every run; keeps no sec
 Spent = dict[str, list[int]]
 Counted = dict[str, Any]
 
-_TWINS = Path(__file__).with_name("on_board") / "twins.py"
 _ADDRESSES = {"initiator": "10.9.0.2", "responder": "10.9.0.1"}
 _OTHER = {"initiator": "responder", "responder": "initiator"}
 
 
 def run(rounds: int, tell: Tell) -> Report:
     del rounds
-    board = boards.find("qemu-rv32")
-    why = boards.usable(board)
-    if why:
-        raise UnavailableError(why)
-    tell("loading the board")
-    with Rv32Board(board, count_instructions=True, entropy_seed=1) as running:
-        running.power_on(timeout=60)
-        running.load(_files(board))
-        tell("three handshakes")
-        with running.repl(30) as repl:
-            printed = repl.run("import twins\ntwins.main()\n", 300)
-    return _report(json.loads(printed))
+    return _report(counting.run("twins", tell, more=_folders(counting.board())))
 
 
-def _files(board: boards.Board) -> dict[str, bytes]:
-    """The firmware, the program that counts, and a folder for each of the two agents."""
-    files = build.files(board)
-    files["twins.mpy"] = build.compiled("twins.py", _TWINS.read_bytes())
+def _folders(board: boards.Board) -> dict[str, bytes]:
+    """A folder for each of the two agents."""
+    schema = build.files(board)["agent/schema.json"]
+    files = {}
     for role, given in _configurations().items():
         files[f"{role}/config.json"] = json.dumps(given.board).encode()
-        files[f"{role}/agent/schema.json"] = files["agent/schema.json"]
+        files[f"{role}/agent/schema.json"] = schema
     return files
 
 

@@ -5,15 +5,13 @@ interpreter without an emitter, stands beside. RSA's modexps are counted apart: 
 accelerator for them. A key pair and a shared secret are one scalar multiplication each.
 """
 
-import json
-from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ikelet import boards, build
-from ikelet.emulators.rv32 import INSTRUCTIONS_PER_TICK, Rv32Board
-from report import Figure, Report, Table, Tell, UnavailableError
+import counting
+from ikelet.emulators.rv32 import INSTRUCTIONS_PER_TICK
+from report import Figure, Report, Table, Tell
 
 TITLE = "Public-key operations on qemu-rv32"
 # name: (what, limit, aim)
@@ -21,26 +19,12 @@ FIGURES = {
     "ecdh ecp256": ("P-256 scalar multiplication", 60_000_000, 30_000_000),
     "ecdh curve25519": ("x25519", 40_000_000, 20_000_000),
 }
-_PROGRAM = Path(__file__).with_name("on_board") / "public_keys.py"
 
 
 def run(rounds: int, tell: Tell) -> Report:
     del rounds
-    board = boards.find("qemu-rv32")
-    why = boards.usable(board)
-    if why:
-        raise UnavailableError(why)
-    tell("loading the board")
-    files = build.files(board)
-    files["public_keys.mpy"] = build.compiled("public_keys.py", _PROGRAM.read_bytes())
-    with Rv32Board(board, count_instructions=True, entropy_seed=1) as running:
-        running.power_on(timeout=60)
-        running.load(files)
-        tell("keys, secrets and signatures")
-        keys = {bits: _rsa_key(bits) for bits in (2048,)}
-        with running.repl(30) as repl:
-            printed = repl.run(f"import public_keys\npublic_keys.main({keys!r})\n", 500)
-    return _report(json.loads(printed))
+    keys = {bits: _rsa_key(bits) for bits in (2048,)}
+    return _report(counting.run("public_keys", tell, call=f"main({keys!r})"))
 
 
 def _rsa_key(bits: int) -> list[bytes]:
