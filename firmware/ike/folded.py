@@ -3,8 +3,9 @@
 Of another message 3 or 4 only what it brought is kept; see ike/rivals.py for what a rival is. They
 are the first that come, and each exchange has its share: an attacker who begins exchanges of his
 own leaves the others theirs. A responder's whose shared secret was made are lines, for a message 5
-that may still come, but only so many: the others are folded again, without it, and have their turn
-when the next message 5 fits no line. Loaded with the first rival.
+that may still come, but only so many, and fewer where memory is short: the others are folded
+again, without it, and have their turn when the next message 5 fits no line. Loaded with the first
+rival.
 """
 
 from micropython import const
@@ -16,7 +17,9 @@ MAX_RIVALS = const(48)  # in the agent; of these ...
 MAX_LINES = const(16)  # ... a responder's lines, which take four times the memory
 MAX_FIFTHS = const(16)  # messages 5 that are kept in an exchange: the first that come, ...
 _FIFTH_BYTES = const(256)  # ... of so many bytes at most: with a pre-shared key it has fewer
-_LATER_MS = const(500)  # when what there was no memory for is tried again
+_SOON_MS = const(100)  # when what there was no memory for is tried again, where others made room,
+_LATER_MS = const(500)  # ... or did not
+_ENOUGH = const(4)  # lines: with so many fewer it is worth another try
 _DIGEST = const(32)
 _SETTING = ("sent", "capable", "asked", "natt", "path")  # what the message told, and its answer
 
@@ -50,7 +53,7 @@ def unfold(spare):
     """Make a line of the rival whose turn it is, and say when it is the next one's."""
     now = spare.engine.clock()
     if not spare.initiator:
-        _limit(spare.engine)
+        _fold_lines(spare.engine, MAX_LINES - 1)
     turn = spare.turn
     setting, brought, since = spare.folded[turn]
     line = rivals.another(spare)
@@ -96,16 +99,25 @@ def try_kept(spare, line, now):
             pass
 
 
-def _limit(engine):
-    """Where there are so many lines, fold the first of the exchange that has the most again."""
-    lines = [sa for sa in engine.sas if sa.rival and not sa.initiator and sa.skeyid]
-    if len(lines) < MAX_LINES:
-        return
-    most = 0
-    for sa in lines:
-        held = len([other for other in lines if other.cky_i == sa.cky_i])
-        if held > most:
-            most, line = held, sa
+def _lines(engine):
+    """A responder's lines that are rivals with keys."""
+    return [sa for sa in engine.sas if sa.rival and not sa.initiator and sa.skeyid]
+
+
+def _fold_lines(engine, most):
+    """Leave so many lines: fold the first of the exchange that has the most again. How many were
+    folded."""
+    count = 0
+    lines = _lines(engine)
+    while len(lines) > most:
+        held = [len([other for other in lines if other.cky_i == sa.cky_i]) for sa in lines]
+        _fold_again(lines.pop(held.index(max(held))))
+        count += 1
+    return count
+
+
+def _fold_again(line):
+    """Back to what the line was unfolded from; it has had its turn."""
     for spare in rivals.others(line):
         if spare.spare:
             setting = tuple([getattr(line, name) for name in _SETTING])
@@ -113,7 +125,7 @@ def _limit(engine):
             turn = spare.turn
             spare.folded = spare.folded[:turn] + (rival,) + spare.folded[turn:]
             spare.turn += 1
-    engine.sas.remove(line)
+    line.engine.sas.remove(line)
     line.discard()
 
 
@@ -159,22 +171,44 @@ def _held(engine, cky_i):
 
 
 def relieve(engine):
-    """Memory is short: forget half of the rivals, those that came last of the exchanges that have
-    the most; where there are none, half of the exchanges that others began. Never the first."""
+    """Memory is short: let go what nobody has authenticated; where there is nothing else, half of
+    the exchanges that others began, never the first."""
+    if not _ease(engine):
+        found = [sa for sa in engine.sas if not sa.initiator and sa.state != "ESTABLISHED"]
+        for sa in found[max(1, len(found) // 2) :]:
+            engine.abandoned(sa)
+
+
+def _ease(engine):
+    """Let go what costs nobody anything: exchanges that message 3 brings back, lines that can be
+    unfolded again. Where that is little, messages 5, which their senders repeat. Where there are
+    none, half of the rivals, those that came last of the exchanges that have the most. False where
+    there was nothing."""
+    count = 0
+    if engine.left:  # else another offer could be answered under the cookie
+        for sa in list(engine.sas):
+            if sa.state == "MAIN_R1" and not sa.spare and sa.first in engine.firsts:
+                engine.abandoned(sa)
+                count += 1
+    try:
+        count += _fold_lines(engine, len(_lines(engine)) // 2)
+    except MemoryError:
+        pass  # it takes some, too
+    if count >= _ENOUGH:
+        return True
+    keeping = [sa for sa in engine.sas if sa.fifths]
+    for sa in keeping:
+        sa.fifths = ()
     many = rivals.number(engine)
-    if many > 1:
-        for _ in range((many + 1) // 2):
-            _make_room(engine)
-        return
-    found = [sa for sa in engine.sas if not sa.initiator and sa.state != "ESTABLISHED"]
-    for sa in found[max(1, len(found) // 2) :]:
-        engine.abandoned(sa)
+    if keeping or many < 2:
+        return bool(keeping)
+    for _ in range((many + 1) // 2):
+        _make_room(engine)
+    return True
 
 
 def put_off(line, now):
-    """A responder's line whose shared secret could not be made: rivals make room, and it is tried
+    """A responder's line whose shared secret could not be made: others make room, and it is tried
     again until its time is up; or a rival that could not be unfolded for want of memory."""
     line.hint = "its shared secret could not be made"
-    line.derive_at = now + _LATER_MS
-    if rivals.number(line.engine) > 1:
-        relieve(line.engine)
+    line.derive_at = now + (_SOON_MS if _ease(line.engine) else _LATER_MS)

@@ -2,7 +2,7 @@
 """No clear or corrupt packet costs an honest exchange, up to the limits that rivals.py names."""
 
 from cheap import CheapHal
-from ike import folded, rivals, wire
+from ike import folded, halfopen, rivals, wire
 from ike import registry as R
 from ike.exchange import STALE_MS
 from pair import INITIATOR, RESPONDER, SUITE, Pair, changed
@@ -389,11 +389,11 @@ def test_of_an_exchanges_rivals_those_that_came_first_stay():
     pair.give("r", wire.message(honest[:8], honest[8:16], R.ID, R.ID_PROT, True, 0, noise))
     while pair.r.poll(0):  # it fits no line
         pass
-    before = [sa.g_xi for sa in pair.r.sas if sa.rival]
-    assert before == [honest[32:288]]
+    assert [sa.g_xi for sa in pair.r.sas if sa.rival] == [honest[32:288]]
     while rivals.number(pair.r) > 1:
         pair.r.relieve()
-    assert [sa.g_xi for sa in pair.r.sas if sa.rival] == before
+    left = [brought[32:288] for sa in pair.r.sas for _, brought, _ in sa.folded]
+    assert left == [honest[32:288]]
     assert finish(pair)
 
 
@@ -442,6 +442,45 @@ def test_rivals_make_room_where_memory_is_short():
     for _ in range(9):
         pair.r.relieve()
     assert [bytes(sa.cky_i) for sa in pair.r.sas] == [bytes(first[:8])]
+
+
+def test_where_memory_is_short_what_comes_back_goes_first():
+    """The peer's message 3 came behind some others, and other exchanges have fewer."""
+    pair, cookies, third = beside_exchanges(4, 4)
+    for flip in range(1, 6):
+        pair.give("r", changed(third, 99, third[99] ^ flip))
+    pair.collect("r")
+    pair.pending = [("i", third)]
+    pair.settle(1)
+    first = pair.log[0][1]
+    for flip in range(100, 130):
+        pair.give("r", changed(first, 2, first[2] ^ flip))
+    for cookie in cookies:
+        pair.give("r", wire.message(cookie[:8], cookie[8:], R.ID, 2, True, 0, bytes(64)))
+    for pair.clock.now in range(0, 5000, 50):
+        pair.r.poll(pair.clock.now)
+    many = rivals.number(pair.r)
+    assert many == 4 * 3 + 5
+
+    def held():
+        waiting = len([sa for sa in pair.r.sas if sa.state == "MAIN_R1" and not sa.spare])
+        lines = len([sa for sa in pair.r.sas if sa.rival])
+        return waiting, lines, sum([len(sa.fifths) for sa in pair.r.sas]), rivals.number(pair.r)
+
+    found = [held()]
+    for _ in range(5):
+        pair.r.relieve()
+        found.append(held())
+    waiting = halfopen.PLACES - len(cookies) - 1
+    assert found == [
+        (waiting, 12, 4, many),
+        (0, 6, 4, many),
+        (0, 3, 0, many),
+        (0, 1, 0, many // 2),
+        (0, 0, 0, many // 4),
+        (0, 0, 0, many // 8),
+    ], found
+    assert finish(pair)
 
 
 def test_a_rival_waits_where_there_is_no_memory_for_its_secret():
