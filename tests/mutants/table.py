@@ -204,9 +204,16 @@ MUTANTS = [
     Mutant(
         "of an exchange's rivals the first are forgotten first",
         "ike/folded.py",
-        "            if came >= latest:\n",
+        "            if (rival[2], True) >= latest:\n",
         "            if last is None:\n",
         "rivals",
+    ),
+    Mutant(
+        "where memory is short rivals go though others could come back",
+        "ike/folded.py",
+        "    if count >= _ENOUGH:\n",
+        "    if False:\n",
+        "memory",
     ),
     Mutant(
         "a second offer is answered where the first lost its place",
