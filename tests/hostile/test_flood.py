@@ -29,6 +29,7 @@ NETWORK = "10.64.0.0"
 _PACE = 0.5  # seconds from one honest handshake to the next
 _PATIENCE = 10.0
 _HALF_OPEN = 35.0  # seconds until whatever was begun has ended by its timer
+_EVERY_TENTH = 10
 _FLAT = 1024  # bytes
 _ONE_EXCHANGE = 8192  # bytes that one may hold at most, which nobody went on with
 
@@ -82,7 +83,7 @@ def test_a_short_flood(lines: NetnsPair, tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("named", [SOURCES, 10])
+@pytest.mark.parametrize("named", [SOURCES, _EVERY_TENTH])
 def test_a_minute_of_flood_beside_charon(lines: NetnsPair, tmp_path: Path, named: int) -> None:
     """Every `named`-th message comes in the name of the honest peer."""
     ours = agent_under(lines, tmp_path, 60, named, _HALF_OPEN)
@@ -114,12 +115,17 @@ def show(*columns: Told) -> None:
 def agent_under(
     lines: NetnsPair, folder: Path, seconds: float, named: int = SOURCES, rest: float = 0
 ) -> Told:
-    """`rest`: seconds to wait before the heap is looked at again."""
+    """`rest`: seconds to wait before the heap is looked at. Then there is a short flood before:
+    what the agent remembers of one, it remembers from then on."""
     ours, theirs = lines.addresses
     given = configuration(ours, theirs, natt=False, role="responder")
     with Branch(lines.names[0], given, folder, calls=False) as branch, honest(lines) as peer:
         for _ in range(4):  # modules are loaded, and stay
             handshake(peer)
+        if rest:
+            under(lines, peer, "", 5, _EVERY_TENTH, branch.agent.running.pid)
+            branch.agent.call("down", {"peer": "gw"})
+            time.sleep(rest)
         before = branch.agent.status()
         told = under(lines, peer, "ikelet on unix", seconds, named, branch.agent.running.pid)
         branch.agent.call("down", {"peer": "gw"})  # a delete may have been lost in the flood
