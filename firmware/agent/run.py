@@ -165,7 +165,10 @@ class Agent:
                     gc.collect()
                 else:
                     self._relieve()
-                self.engine.drops.count("no-memory")
+                try:
+                    self.engine.drops.count("no-memory")
+                except MemoryError:
+                    pass  # the table of reasons had to grow
             except KeyboardInterrupt:
                 if self.open:
                     self.take_down()

@@ -80,7 +80,11 @@ class Engine:
             path = sa.path  # through the mapping that is there
         sa = Sa(self, peer, path, True, self.cookie(path, now), wire.ZERO_COOKIE, now)
         self.sas.append(sa)
-        sa.initiate()
+        try:
+            sa.initiate()
+        except MemoryError:
+            self.give_up(sa)
+            raise
 
     def terminate(self, name):
         """End a peer's SAs and exchanges; a peer with an SA is told by DELETE. How many."""
@@ -155,13 +159,21 @@ class Engine:
             # An initiator that waits for message 2 does not know CKY-R yet.
             waiting = sa.state == "MAIN_I1" and header.cky_r != wire.ZERO_COOKIE
             if sa.cky_r == header.cky_r or waiting:
-                if sa.path[2:] == path[2:] or (sa.natt and path[1] == self.natt_port):
+                if sa.path[2:] == path[2:] or self._is_floated(sa, header, path):
                     found.append(sa)
                 else:
                     elsewhere = True
         if elsewhere and not found:
             raise Drop("wrong-path")
         return found
+
+    def _is_floated(self, sa, header, path):
+        """Whether a message is a line's though NAT traversal has moved it to another port. A spare
+        knows of no NAT, but message 5 wakes the rivals that it keeps; and message 4 may come again
+        from the port of before."""
+        if path[1] == self.natt_port:
+            return sa.natt or (sa.spare and header.encrypted)
+        return sa.natt and not header.encrypted and sa.path[2] == path[2]
 
     def _without_marker(self, datagram):
         """A message on the port that IKE shares with ESP; None for a keepalive (RFC 3948)."""

@@ -36,7 +36,8 @@ def fold(spare, header, datagram, digest, now):
     room(spare)
     line = rivals.another(spare)
     line.rival = True
-    engine.process(line, header, datagram, digest, now)
+    # What answers it is sent once it is kept, not before: its sender need not repeat it then.
+    engine.quietly(False, True, engine.process, line, header, datagram, digest, now)
     setting = tuple([getattr(line, name) for name in _SETTING])
     for known, _, _ in spare.folded:
         if known == setting:
@@ -47,6 +48,8 @@ def fold(spare, header, datagram, digest, now):
     spare.folded += ((setting, digest + theirs, now),)
     if spare.initiator:
         rivals.patient(spare)
+    else:
+        engine.transmit(spare, line.sent)
 
 
 def unfold(spare):
@@ -71,8 +74,9 @@ def unfold(spare):
         line.g_xi, line.ni_b = value, nonce
         line.expires = spare.expires
         line.enter("MAIN_R2")
+    rest = spare.folded[:turn] + spare.folded[turn + 1 :]
     spare.engine.sas.append(line)
-    spare.folded = spare.folded[:turn] + spare.folded[turn + 1 :]
+    spare.folded = rest
     rivals.next_turn(spare, now)
     return line
 
@@ -100,8 +104,9 @@ def try_kept(spare, line, now):
 
 
 def _lines(engine):
-    """A responder's lines that are rivals with keys."""
-    return [sa for sa in engine.sas if sa.rival and not sa.initiator and sa.skeyid]
+    """A responder's lines that are rivals with keys, and nothing else that would be lost."""
+    rival = [sa for sa in engine.sas if sa.rival and not sa.initiator and sa.skeyid]
+    return [sa for sa in rival if not sa.held and not sa.refusal]
 
 
 def _fold_lines(engine, most):
@@ -159,7 +164,8 @@ def _make_room(engine, cky_i=None):
     if latest[1]:
         last.folded = last.folded[:at] + last.folded[at + 1 :]
         last.turn -= at < last.turn
-        return
+        if last.folded or any([not sa.spare or sa.folded for sa in rivals.others(last)]):
+            return  # else nothing of the exchange is left, but what has no timer
     engine.abandoned(last)
     if rivals.ended(last) and last.initiator:
         engine.unreached(last.peer.name, "no-memory", "its exchange made room for others")
@@ -172,10 +178,13 @@ def _held(engine, cky_i):
 
 def relieve(engine):
     """Memory is short: let go what nobody has authenticated; where there is nothing else, half of
-    the exchanges that others began, never the first."""
+    the exchanges that others began, those that did not go on before the others, never the first.
+    """
     if not _ease(engine):
-        found = [sa for sa in engine.sas if not sa.initiator and sa.state != "ESTABLISHED"]
+        found = [sa for sa in engine.sas if sa.state == "MAIN_R1" and sa.spare]  # one each
+        found += [sa for sa in engine.sas if sa.state == "MAIN_R1" and not sa.spare]
         for sa in found[max(1, len(found) // 2) :]:
+            rivals.discard(sa)
             engine.abandoned(sa)
 
 
@@ -201,7 +210,7 @@ def _ease(engine):
         sa.fifths = ()
     many = rivals.number(engine)
     if keeping or many < 2:
-        return bool(keeping)
+        return bool(keeping or count)
     for _ in range((many + 1) // 2):
         _make_room(engine)
     return True

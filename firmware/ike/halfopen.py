@@ -69,7 +69,8 @@ def receive(engine, header, datagram, path, now):
     tag = engine.digest(content)[:4]
     begun = False
     for sa in engine.sas:
-        if not sa.initiator and sa.cky_i == header.cky_i and sa.path[2:] == path[2:]:
+        same = sa.path[2:] == path[2:] or (sa.natt and sa.path[2] == path[2])
+        if not sa.initiator and sa.cky_i == header.cky_i and same:
             if sa.replay.is_duplicate(digest):
                 sa.repeat(now)
                 raise Drop("duplicate")
@@ -93,7 +94,8 @@ def receive(engine, header, datagram, path, now):
 
         seldom.answer_error(engine, header, drop.args[0], len(datagram), path, now)
         raise
-    replace(engine, leave, sa)
+    if sa in engine.sas:  # else there was no memory for message 2
+        replace(engine, leave, sa)
     sa.first = _remember(engine, new, now)
 
 
@@ -156,6 +158,8 @@ def _begin_again(engine, first, path, header, minute, now):
         engine.quietly(False, False, _begin, sa, first, again, datagram, digest, now)
     except Drop:
         return None
+    if sa not in engine.sas:
+        raise MemoryError  # that there was not enough of for message 2
     if _choice(sa, minute) == header.cky_r[:2]:
         return sa
     engine.sas.remove(sa)

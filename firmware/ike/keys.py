@@ -43,7 +43,9 @@ def cipher_key(hal, suite, skeyid_e):
     block = hal.hmac(suite.hash, skeyid_e, b"\0")
     ka = bytearray(block)
     while len(ka) < size:
-        block = hal.hmac(suite.hash, skeyid_e, block)
+        following = hal.hmac(suite.hash, skeyid_e, block)
+        _hal.wipe(block)
+        block = following
         ka.extend(block)
     key = ka[:size]
     _hal.wipe(ka)

@@ -90,9 +90,24 @@ def receive(sa, header, datagram, digest, now):
     _learn(sa, found)
     try:
         reply, carries, answer = globals()["_handle_" + handler](sa, parts)
+        taken = None
+        if encrypted:
+            if sum([len(payload) for _, _, payload in found]) == len(content):
+                taken = len(content), sa.engine.digest(whole)
+            _check_end(sa, content, found, digest, now)
+        if spare:
+            rivals.share(sa, spare)
+        if 2 < number < 5 and sa.both("natt"):
+            from ike import natt
+
+            natt.detect(sa, found)
+        names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
+        _report(sa, "in", number, header.length, names, carries)
+        sa.hint, sa.taken = "", taken
     except Refused:
         # Authentic all the same: the notify about it is encrypted after it.
-        _take(sa, content, found, digest, now)
+        _check_end(sa, content, found, digest, now)
+        sa.iv = sa.last
         raise
     except Exception:
         if (sa.capable, sa.asked) != before:
@@ -100,36 +115,24 @@ def receive(sa, header, datagram, digest, now):
         if spare:
             rivals.undo(sa, spare)
         raise
-    if encrypted:
-        taken = None
-        if sum([len(payload) for _, _, payload in found]) == len(content):
-            taken = len(content), sa.engine.digest(whole)
-        _take(sa, content, found, digest, now)
-        sa.taken = taken
-        sa.follow()
-    if spare:
-        rivals.share(sa, spare)
-    if leave:
-        sa.engine.halfopen.replace(sa.engine, leave, sa)
-    if 2 < number < 5 and sa.both("natt"):
-        from ike import natt
-
-        natt.detect(sa, found)
-    sa.replay.accept(digest)
-    sa.hint = ""
-    names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
-    _report(sa, "in", number, header.length, names, carries)
+    # From here on nothing takes memory until the message is taken: it is not a duplicate before.
     sa.enter(following)
+    if encrypted:
+        sa.iv = sa.last
+        sa.follow()
+    sa.replay.accept(digest)
     if not sa.initiator:
         sa.expires = sa.engine.clock() + HALF_OPEN_MS
     if reply and not _send_or_fail(sa, number + 1, reply, answer):
         return
+    if leave:
+        sa.engine.halfopen.replace(sa.engine, leave, sa)
     if following == "ESTABLISHED":
         _established(sa, now)
 
 
-def _take(sa, content, found, digest, now):
-    """The IV advances, once an authenticated message is the peer's to its end; Drop.
+def _check_end(sa, content, found, digest, now):
+    """Drop where an authenticated message may not be the peer's to its end.
 
     Most leave no doubt: nothing but zeros behind HASH, no notify but INITIAL-CONTACT.
     """
@@ -142,7 +145,6 @@ def _take(sa, content, found, digest, now):
         from ike import ends
 
         sa.first_contact = ends.check(sa, content, found, digest, now)
-    sa.iv = sa.last
 
 
 def _learn(sa, found):

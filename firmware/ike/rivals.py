@@ -116,9 +116,14 @@ def spare(line):
 def undo(line, copy):
     """The message moved nothing: the line is again what it was, without what was the peer's."""
     line.engine.sas.remove(copy)
-    for name in ("g_xr", "nr_b") if line.initiator else ("g_xi", "ni_b"):
+    theirs = ("g_xr", "nr_b") if line.initiator else ("g_xi", "ni_b")
+    for name in theirs + ("natt", "path"):
         if getattr(line, name) is not getattr(copy, name):
             setattr(line, name, getattr(copy, name))
+    if line.x is None and copy.x is not None:  # the shared secret was made already
+        line.x = copy.x
+        for name in ("skeyid", "skeyid_d", "skeyid_a", "ka"):
+            line.forget(name)
     if copy.forks:
         line.spare = True
         line.rival = False

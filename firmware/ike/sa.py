@@ -103,8 +103,10 @@ class Sa:
         if secret is None:
             return
         setattr(self, name, None)
-        if not any(getattr(sa, name) is secret for sa in self.engine.sas):
-            _hal.wipe(secret)
+        for sa in self.engine.sas:
+            if getattr(sa, name) is secret:
+                return
+        _hal.wipe(secret)
 
     # --- what the engine calls ----------------------------------------------------------------
 

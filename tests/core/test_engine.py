@@ -4,7 +4,7 @@
 import struct
 
 from ike import engine as engine_module
-from ike import exchange, halfopen, policy, wire
+from ike import exchange, halfopen, mainmode, policy, wire
 from ike import registry as R
 from malformed import ARGUABLE, MALFORMED, SA, TOLERATED, of_parts, sa_body, with_attribute
 from pair import INITIATOR, PSK, RESPONDER, Pair, changed, make_engine, make_hal
@@ -596,6 +596,70 @@ def test_an_engine_that_fails_costs_one_exchange_at_most():
         assert pair.r.sas == []
         pair.collect("r")
         assert pair.last("r", "failed")["code"] == "no-crypto-engine"
+
+
+class NoMemory:
+    """While it lasts, a function of a module finds none."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+        self.works = getattr(module, name)
+
+    def __enter__(self):
+        setattr(self.module, self.name, self.fail)
+
+    def __exit__(self, *error):
+        setattr(self.module, self.name, self.works)
+
+    def fail(self, *arguments):
+        raise MemoryError
+
+
+def test_a_message_for_which_there_was_no_memory_counts_when_it_comes_again():
+    """Whatever was done of it already: it is no duplicate, and the IV is what it was."""
+    for number in (2, 3, 4, 5, 6):
+        pair = Pair()
+        pair.i.initiate("gw", 0)
+        pair.settle(number - 1)
+        while not pair.pending:
+            pair.settle(0)
+        side, message = pair.pending.pop(0)
+        victim = "r" if side == "i" else "i"
+        with NoMemory(mainmode, "_report"):
+            pair.give(victim, message)
+        assert (pair.r if side == "i" else pair.i).drops.by_reason == {"no-memory": 1}
+        pair.pending = [(side, message)]
+        pair.settle()
+        assert pair.states() == ("ESTABLISHED", "ESTABLISHED"), number
+
+
+def test_a_message_5_for_which_there_was_no_memory():
+    """The shared secret is made again, with another message 4 too."""
+    pair = Pair()
+    pair.i.initiate("gw", 0)
+    pair.settle(3)
+    fourth = pair.pending.pop()[1]
+    with NoMemory(mainmode, "_fifth"):
+        pair.give("i", changed(fourth, 99, fourth[99] ^ 1))
+    waiting = [sa for sa in pair.i.sas if not sa.spare]
+    assert [(sa.state, sa.skeyid) for sa in waiting] == [("MAIN_I2", None)]
+    pair.give("i", fourth)
+    pair.settle()
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+
+
+def test_a_message_1_for_which_there_was_no_memory():
+    pair = Pair()
+    with NoMemory(mainmode, "initiate"):
+        try:
+            pair.i.initiate("gw", 0)
+            raise AssertionError("it had memory")
+        except MemoryError:
+            pass
+    assert pair.i.sas == []
+    pair.i.initiate("gw", 0)
+    pair.settle()
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
 
 
 def test_message_4_counts_when_it_comes_again_after_a_lack_of_memory():

@@ -6,7 +6,7 @@ import struct
 from cheap import CheapHal
 from ike import natt, wire
 from ike import registry as R
-from pair import Clock, make_engine
+from pair import Clock, changed, make_engine
 
 OUTSIDE = "203.0.113.7"  # the NAT's address
 BRANCH = ("192.168.1.2", 500)
@@ -84,6 +84,60 @@ def test_a_branch_behind_a_nat():
         assert (datagram[:4] == natt.MARKER) == (path[1] == 4500)
     assert nat.r.sas[0].path == OFFICE[:1] + (4500, OUTSIDE, nat.mappings[4500])
     assert nat.i.drops.by_reason == nat.r.drops.by_reason == {}
+
+
+def third(nat):
+    """Messages 1 and 2 pass: message 3, and the path on which it comes."""
+    nat.i.initiate("gw", 0)
+    nat.mappings[500] = 40000
+    nat.next_port = 40001
+    there = OFFICE + (OUTSIDE, 40000)
+    for _, datagram in nat.i.take_datagrams():
+        nat.r.receive(datagram, there, 0)
+    for _, datagram in nat.r.take_datagrams():
+        nat.i.receive(datagram, BRANCH + OFFICE, 0)
+    return nat.i.take_datagrams()[0][1], there
+
+
+def test_a_spoofed_message_3_beside_one_through_a_nat():
+    """Message 5 comes on another port than what it belongs to: with a spoofed message 3 that shows
+    the NAT, or none."""
+    for shown in (True, False):
+        nat = Nat()
+        message, path = third(nat)
+        spoofed = bytes(changed(message, 99, message[99] ^ 1))
+        if not shown:
+            found = wire.payloads(memoryview(message)[wire.HEADER :], message[16])
+            parts = [(kind, bytes(body)) for kind, body, _ in found if kind != R.NAT_D]
+            chain = wire.chain(parts)
+            spoofed = wire.message(message[:8], message[8:16], R.KE, R.ID_PROT, False, 0, chain)
+        nat.r.receive(spoofed, path, 0)
+        nat.r.poll(0)
+        nat.r.take_datagrams()
+        nat.r.receive(message, path, 0)
+        for nat.clock.now in range(0, 1000, 50):
+            nat.turn(2)
+        assert nat.states() == UP, (shown, nat.r.drops.by_reason)
+        assert nat.i.sas[0].ka == nat.r.sas[0].ka
+        assert nat.r.sas[0].path[3] == nat.mappings[4500]
+
+
+def test_messages_of_before_the_move_come_again():
+    """From port 500 to port 500: they are what they were, and cost no Diffie-Hellman."""
+    nat = Nat()
+    message, path = third(nat)
+    nat.r.receive(message, path, 0)
+    fourth = nat.r.take_datagrams()[0][1]
+    nat.i.receive(fourth, BRANCH + OFFICE, 0)
+    for _ in range(4):
+        nat.i.receive(fourth, BRANCH + OFFICE, 0)
+    assert nat.i.drops.by_reason == {"duplicate": 4}
+    for nat.clock.now in range(0, 500, 50):
+        nat.turn(2)
+    assert nat.states() == UP
+    assert nat.i.hal.done["modexp"] == nat.r.hal.done["modexp"] == 2
+    first = [datagram for branch, _, datagram in nat.log if branch]
+    assert first == [] or all(datagram[:4] == natt.MARKER for datagram in first)
 
 
 def test_no_nat_no_change():

@@ -2,7 +2,7 @@
 """No clear or corrupt packet costs an honest exchange, up to the limits that rivals.py names."""
 
 from cheap import CheapHal
-from ike import folded, halfopen, rivals, wire
+from ike import folded, halfopen, mainmode, rivals, wire
 from ike import registry as R
 from ike.exchange import STALE_MS
 from pair import INITIATOR, RESPONDER, SUITE, Pair, changed
@@ -497,6 +497,70 @@ def test_a_rival_waits_where_there_is_no_memory_for_its_secret():
     pair.r.hal.modexp = modexp
     assert finish(pair)
     assert not [e for e in pair.events["r"] if e["event"] == "failed"]
+
+
+def test_a_rival_for_which_there_is_no_memory_is_not_answered():
+    """Else its sender, who may be the peer, would go on, and not repeat it."""
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    pair.give("r", changed(honest, 99, honest[99] ^ 1))
+    pair.collect("r")
+    spare = next(sa for sa in pair.r.sas if sa.spare)
+
+    class Full:
+        def __iter__(self):
+            return iter(())
+
+        def __len__(self):
+            return 0
+
+        def __add__(self, other):
+            raise MemoryError
+
+    spare.folded = Full()
+    pair.give("r", honest)
+    spare.folded = ()
+    assert pair.r.drops.by_reason == {"no-memory": 1}
+    assert pair.r.take_datagrams() == []
+    pair.pending = [("i", honest)]
+    assert finish(pair)
+
+
+def test_an_exchange_that_cannot_be_brought_back_for_want_of_memory():
+    pair = started(2)
+    honest = pair.pending.pop(0)[1]
+    pair.r.sas.clear()
+    send = mainmode._send
+
+    def fail(*_):
+        raise MemoryError
+
+    mainmode._send = fail
+    try:
+        pair.give("r", honest)
+    finally:
+        mainmode._send = send
+    assert pair.r.drops.by_reason == {"no-memory": 1} and pair.r.sas == []
+    pair.pending = [("i", honest)]
+    assert finish(pair)
+
+
+def test_exchanges_go_whole_where_memory_is_short():
+    """Not a spare that has the peer's message 3 alone, nor more than is needed."""
+    pair = started(2)
+    first = pair.log[0][1]
+    for flip in (1, 2):
+        pair.give("r", changed(first, 1, first[1] ^ flip))
+    honest = pair.pending.pop(0)[1]
+    pair.give("r", changed(honest, 99, honest[99] ^ 1))
+    pair.give("r", honest)
+    pair.collect("r")
+    pair.pending = []
+    for _ in range(4):
+        pair.r.relieve()
+    assert {bytes(sa.cky_i) for sa in pair.r.sas} == {bytes(honest[:8])}
+    assert [len(sa.folded) for sa in pair.r.sas if sa.spare] == [1]
+    assert finish(pair)
 
 
 def test_a_first_message_whose_place_was_taken():
