@@ -80,6 +80,7 @@ class Agent:
         self.failed_at = 0
         self.kept = b""  # the last events, see agent.ring ...
         self._fresh = []  # ... and those that are to go there
+        self._untidy = False  # whether there is the garbage of an exchange
         self._watchdog = None
         self.upkeep = None  # where the agent initiates by itself
         self.names = None  # where a peer has a DNS name
@@ -207,9 +208,15 @@ class Agent:
             self.wall.tend(self.credentials and self.credentials.expires, self.event)
         idle = not more and received is None and not data
         if idle and not self.engine.prepare():
-            if all(sa.state == "ESTABLISHED" for sa in self.engine.sas):
+            settled = all(sa.state == "ESTABLISHED" for sa in self.engine.sas)
+            if settled:
                 self.lighten()
             self.keep()
+            if settled and self._untidy:
+                # What lasts of the next exchange then goes into the gaps, not behind the garbage
+                # of this one: strewn over the heap, it leaves no piece that is large enough.
+                gc.collect()
+                self._untidy = False
             self.port.wait(self._idle_ms(), self.link.sockets)
 
     def flush(self):
@@ -218,6 +225,7 @@ class Agent:
             self.link.send(path, datagram)
         self.link.flush()
         for event in self.engine.take_events():
+            self._untidy = True
             self.event(event)
 
     def wanted(self, peer, wanted):

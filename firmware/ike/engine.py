@@ -280,9 +280,9 @@ class Engine:
         except (HalError, MemoryError, PublicKeyError) as error:
             short = isinstance(error, MemoryError) and (due.spare or not due.initiator)
             if short or (due.rival and not due.initiator):
-                from ike import folded
+                from ike import seldom
 
-                folded.put_off(due, now)
+                seldom.put_off(due, now)
             else:
                 due.fail("no-crypto-engine", "the shared secret cannot be made: %r" % error)
         if is_rival:

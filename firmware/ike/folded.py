@@ -17,8 +17,6 @@ MAX_RIVALS = const(48)  # in the agent; of these ...
 MAX_LINES = const(16)  # ... a responder's lines, which take four times the memory
 MAX_FIFTHS = const(16)  # messages 5 that are kept in an exchange: the first that come, ...
 _FIFTH_BYTES = const(256)  # ... of so many bytes at most: with a pre-shared key it has fewer
-_SOON_MS = const(100)  # when what there was no memory for is tried again, where others made room,
-_LATER_MS = const(500)  # ... or did not
 _ENOUGH = const(4)  # lines: with so many fewer it is worth another try
 _DIGEST = const(32)
 _SETTING = ("sent", "capable", "asked", "natt", "path")  # what the message told, and its answer
@@ -164,7 +162,7 @@ def _make_room(engine, cky_i=None):
     if latest[1]:
         last.folded = last.folded[:at] + last.folded[at + 1 :]
         last.turn -= at < last.turn
-        if last.folded or any([not sa.spare or sa.folded for sa in rivals.others(last)]):
+        if last.folded or any(not sa.spare or sa.folded for sa in rivals.others(last)):
             return  # else nothing of the exchange is left, but what has no timer
     engine.abandoned(last)
     if rivals.ended(last) and last.initiator:
@@ -180,7 +178,7 @@ def relieve(engine):
     """Memory is short: let go what nobody has authenticated; where there is nothing else, half of
     the exchanges that others began, those that did not go on before the others, never the first.
     """
-    if not _ease(engine):
+    if not ease(engine):
         found = [sa for sa in engine.sas if sa.state == "MAIN_R1" and sa.spare]  # one each
         found += [sa for sa in engine.sas if sa.state == "MAIN_R1" and not sa.spare]
         for sa in found[max(1, len(found) // 2) :]:
@@ -188,7 +186,7 @@ def relieve(engine):
             engine.abandoned(sa)
 
 
-def _ease(engine):
+def ease(engine):
     """Let go what costs nobody anything: exchanges that message 3 brings back, lines that can be
     unfolded again. Where that is little, messages 5, which their senders repeat. Where there are
     none, half of the rivals, those that came last of the exchanges that have the most. False where
@@ -214,10 +212,3 @@ def _ease(engine):
     for _ in range((many + 1) // 2):
         _make_room(engine)
     return True
-
-
-def put_off(line, now):
-    """A responder's line whose shared secret could not be made: others make room, and it is tried
-    again until its time is up; or a rival that could not be unfolded for want of memory."""
-    line.hint = "its shared secret could not be made"
-    line.derive_at = now + (_SOON_MS if _ease(line.engine) else _LATER_MS)

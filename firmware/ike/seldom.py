@@ -1,11 +1,13 @@
-"""What a responder seldom has to do about a message 1: loaded when it does."""
+"""What a responder seldom has to do, about a message 1 or without memory: loaded when it does."""
 
 from micropython import const
 
-from ike import halfopen, informational, policy, wire
+from ike import halfopen, informational, policy, rivals, wire
 from ike import registry as R
 
 _NOTIFY_INTERVAL_MS = const(1000)
+_SOON_MS = const(100)  # when what there was no memory for is tried again, where others made room,
+_LATER_MS = const(500)  # ... or did not
 
 
 def vouches(sa, is_proved, only_known):
@@ -51,3 +53,18 @@ def answer_error(engine, header, reason, size, path, now):
     answer = wire.message(header.cky_i, header.cky_r, R.N, R.INFORMATIONAL, False, 0, chain)
     if len(answer) <= size:
         engine.send(path, answer)
+
+
+def put_off(line, now):
+    """A line whose shared secret could not be made, or a rival that could not be unfolded: others
+    make room, and it is tried again until its time is up. Where there are none, what they would be
+    folded with is not loaded: it takes memory."""
+    engine = line.engine
+    line.hint = "its shared secret could not be made"
+    line.derive_at = now + _LATER_MS
+    waiting = [sa for sa in engine.sas if sa.state == "MAIN_R1" and not sa.spare]
+    if waiting or rivals.number(engine) > 1:
+        from ike import folded
+
+        if folded.ease(engine):
+            line.derive_at = now + _SOON_MS
