@@ -323,6 +323,54 @@ def test_modexp_with_each_size_of_window():
         software_modexp._window = chosen
 
 
+def test_modexp_in_pieces():
+    """The way of a heap in which nothing longer than the modulus has room."""
+    from hal import software_modexp
+
+    for bits in (512, 1000, 1024, 2048):
+        modulus, p = _operands(bits)
+        for base in (os.urandom(bits // 8), bytes(bits // 8), b"\xff" * (bits // 8)):
+            for exponent in (b"\0\0", b"\1", os.urandom(5)):
+                expected = pow(int.from_bytes(base, "big"), int.from_bytes(exponent, "big"), p)
+                if not any(exponent):
+                    expected = 1
+                answer = software_modexp._power_in_pieces(base, exponent, modulus)
+                assert isinstance(answer, bytearray)
+                assert int.from_bytes(answer, "big") == expected, bits
+
+
+def test_modexp_on_a_heap_in_pieces():
+    """Gaps of 400 bytes everywhere: a product of two numbers of 2048 bits needs 514."""
+    import gc
+
+    if not hasattr(gc, "mem_free"):
+        return  # no fragmentation that Python could see
+    from hal import software_modexp
+
+    modulus, _ = _operands(2048)
+    base = os.urandom(256)
+    exponents = b"\1\0\1", os.urandom(5)
+    expected = [software_modexp._power(base, exponent, modulus, 2) for exponent in exponents]
+    gc.collect()
+    filling = [None] * (gc.mem_free() // 400)
+    try:
+        for index in range(len(filling)):
+            filling[index] = bytearray(400)
+    except MemoryError:
+        pass
+    for index in range(0, len(filling), 2):
+        filling[index] = None
+    gc.collect()
+    failed = False
+    try:
+        software_modexp._power(base, exponents[1], modulus, 2)
+    except MemoryError:
+        failed = True
+    answers = [software_modexp.modexp(base, exponent, modulus) for exponent in exponents]
+    filling = None
+    assert failed and answers == expected
+
+
 def test_the_window_is_small_where_the_heap_is():
     import gc
 
