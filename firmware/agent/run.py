@@ -264,10 +264,15 @@ class Agent:
         modules.unload("agent.ring")
 
     def _relieve(self):
-        """Memory is short."""
+        """Memory is short: let go what nobody has authenticated."""
         gc.collect()
         if self.engine:
-            self.engine.relieve()
+            try:
+                from ike import folded
+
+                folded.relieve(self.engine)
+            except MemoryError:
+                pass  # not even for that: the next time
             gc.collect()
 
     def _idle_ms(self):

@@ -17,7 +17,6 @@ import gc
 from micropython import const
 
 _PUBLIC = const(4)  # bytes: so short is only the exponent of an RSA key, which is no secret
-_PIECE = const(32)  # bytes of a factor that are multiplied by at once, where the heap is in pieces
 _ROOM = 128  # free heap, in lengths of the modulus, with which the large table can be afforded
 
 
@@ -47,7 +46,9 @@ def modexp(base, exponent, modulus):
         except MemoryError:  # room enough, but in pieces
             pass
         gc.collect()
-    return _power_in_pieces(base, exponent, modulus)
+    from hal import modexp_in_pieces
+
+    return modexp_in_pieces.power(base, exponent, modulus)
 
 
 def _power(base, exponent, modulus, window):
@@ -67,32 +68,3 @@ def _power(base, exponent, modulus, window):
             power = table[byte >> shift & entries - 1]
             x = power if x is None else pow(x, entries, p) * power % p
     return bytearray(x.to_bytes(len(modulus), "big"))
-
-
-def _power_in_pieces(base, exponent, modulus):
-    """The same bit by bit, with no number longer than the modulus and _PIECE: what is free lies in
-    pieces that are too small for a product. It takes twice as long."""
-    p = int.from_bytes(modulus, "big")
-    factors = [_factor(1 % p, modulus), _factor(int.from_bytes(base, "big") % p, modulus)]
-    x = 1 % p
-    for byte in exponent:
-        for shift in range(7, -1, -1):
-            x = _product(x, _factor(x, modulus), p)
-            x = _product(x, factors[byte >> shift & 1], p)
-    return bytearray(_factor(x, modulus))
-
-
-def _factor(x, modulus):
-    return x.to_bytes(len(modulus), "big")
-
-
-def _product(x, factor, p):
-    """x * factor mod p, by Horner's rule over _PIECE bytes of the factor at a time."""
-    result = 0
-    first = len(factor) % _PIECE
-    if first:
-        result = x * int.from_bytes(factor[:first], "big") % p
-    for at in range(first, len(factor), _PIECE):
-        piece = x * int.from_bytes(factor[at : at + _PIECE], "big")
-        result = ((result << 8 * _PIECE) + piece) % p
-    return result

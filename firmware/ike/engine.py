@@ -123,10 +123,10 @@ class Engine:
             header = wire.Header(datagram, self.strict)
             lines = self._lines(header, path)
             if header.first == R.FRAGMENT:
-                datagram = self._reassembled(lines, header, datagram)
-                if datagram is None:
+                whole = self._reassembled(lines, header, datagram)
+                if whole is None:
                     return
-                header = self._whole(lines[0], datagram)
+                header, datagram = whole
             if header.exchange == R.ID_PROT:
                 self._main_mode(lines, header, datagram, path, now)
             elif header.exchange == R.INFORMATIONAL:
@@ -139,15 +139,6 @@ class Engine:
             self._drop(lines, "no-crypto-engine", path, now)
         except MemoryError:
             self._drop(lines, "no-memory", path, now)
-
-    def relieve(self):
-        """Memory is short: let go what nobody has authenticated."""
-        try:
-            from ike import folded
-
-            folded.relieve(self)
-        except MemoryError:
-            pass  # not even for that: the next time
 
     def _lines(self, header, path):
         """The lines of the exchange, or the SA, that a message's cookies and path name."""
@@ -187,18 +178,19 @@ class Engine:
         return datagram[4:]
 
     def _reassembled(self, lines, header, datagram):
+        """(header, message) of what came in fragments, None where some are missing."""
         if not lines:
             raise Drop("unknown-cookie")
         if header.encrypted or header.exchange != R.ID_PROT or header.msgid:
             raise Drop("bad-fragment")
-        return lines[0].reassemble(header, datagram)
-
-    def _whole(self, sa, message):
-        """The header of a message that came in fragments."""
+        sa = lines[0]
+        message = sa.reassemble(header, datagram)
+        if message is None:
+            return None
         header = wire.Header(message, self.strict, wire.MAX_WHOLE)
         if (header.cky_i, header.cky_r) != (sa.cky_i, sa.cky_r) or header.first == R.FRAGMENT:
             raise Drop("bad-fragment")
-        return header
+        return header, message
 
     def _main_mode(self, lines, header, datagram, path, now):
         if header.msgid:
@@ -311,7 +303,7 @@ class Engine:
         if group in self._pairs:
             return False
         try:
-            self._pairs[group] = self._make_pair(group)
+            self._pairs[group] = groups.make_pair(self.hal, group)
         except (HalError, MemoryError):
             self._pairs[group] = None  # the exchange that needs one will try again, and say so
         return True
@@ -343,10 +335,7 @@ class Engine:
 
     def key_pair(self, group):
         """(private exponent, public value) for one exchange, as bytearrays."""
-        return self._pairs.pop(group, None) or self._make_pair(group)
-
-    def _make_pair(self, group):
-        return groups.make_pair(self.hal, group)
+        return self._pairs.pop(group, None) or groups.make_pair(self.hal, group)
 
     def transmit(self, sa, datagram):
         """Queue a message for an SA's peer: in fragments where both sides can and it is large."""
@@ -470,9 +459,6 @@ class Engine:
         sa.discard()
         if waited and sa.first:
             self.halfopen.left(self, sa)
-
-    def expired(self, sa):
-        self.delete(sa, "lifetime")
 
     def deleted(self, sa, by):
         self.sas.remove(sa)

@@ -199,7 +199,7 @@ class Sa:
             _main_mode().retransmit(self, self.retransmitter.attempt)
         elif again is False or (self.expires is not None and now >= self.expires):
             if self.state == "ESTABLISHED":
-                self.engine.expired(self)
+                self.engine.delete(self, "lifetime")
             else:
                 _main_mode().give_up(self)
         elif self.state == "ESTABLISHED":

@@ -391,7 +391,7 @@ def test_of_an_exchanges_rivals_those_that_came_first_stay():
         pass
     assert [sa.g_xi for sa in pair.r.sas if sa.rival] == [honest[32:288]]
     while rivals.number(pair.r) > 1:
-        pair.r.relieve()
+        folded.relieve(pair.r)
     left = [brought[32:288] for sa in pair.r.sas for _, brought, _ in sa.folded]
     assert left == [honest[32:288]]
     assert finish(pair)
@@ -420,7 +420,7 @@ def test_of_our_own_exchanges_lines_those_that_came_first_stay():
     lines = [sa for sa in pair.i.sas if sa.rival and sa.g_xr == pair.r.sas[0].g_xr]
     assert len(lines) == 1 and lines[0].state == "MAIN_I3"
     while rivals.number(pair.i) > 1:
-        pair.i.relieve()
+        folded.relieve(pair.i)
     assert lines[0] in pair.i.sas
     assert finish(pair)
 
@@ -432,7 +432,7 @@ def test_rivals_make_room_where_memory_is_short():
         pair.give("i", changed(honest, 99, honest[99] ^ flip))
     before = next(sa for sa in pair.i.sas if sa.folded).folded
     assert len(before) == 15 == rivals.number(pair.i)
-    pair.i.relieve()
+    folded.relieve(pair.i)
     assert [sa.folded for sa in pair.i.sas if sa.folded] == [before[:7]]
     assert finish(pair)
     pair = started(1)
@@ -440,7 +440,7 @@ def test_rivals_make_room_where_memory_is_short():
     for number in range(1, 9):
         pair.give("r", changed(first, 1, first[1] ^ number))
     for _ in range(9):
-        pair.r.relieve()
+        folded.relieve(pair.r)
     assert [bytes(sa.cky_i) for sa in pair.r.sas] == [bytes(first[:8])]
 
 
@@ -469,7 +469,7 @@ def test_where_memory_is_short_what_comes_back_goes_first():
 
     found = [held()]
     for _ in range(5):
-        pair.r.relieve()
+        folded.relieve(pair.r)
         found.append(held())
     waiting = halfopen.PLACES - len(cookies) - 1
     assert found == [
@@ -557,7 +557,7 @@ def test_exchanges_go_whole_where_memory_is_short():
     pair.collect("r")
     pair.pending = []
     for _ in range(4):
-        pair.r.relieve()
+        folded.relieve(pair.r)
     assert {bytes(sa.cky_i) for sa in pair.r.sas} == {bytes(honest[:8])}
     assert [len(sa.folded) for sa in pair.r.sas if sa.spare] == [1]
     assert finish(pair)
