@@ -9,6 +9,7 @@ import json
 
 from micropython import const
 
+_RELIEF = const(6)  # how often what is not authenticated makes room for a call
 _MAX_LINE = const(4096)
 _PARSE_ERROR = const(-32700)
 _INVALID_REQUEST = const(-32600)
@@ -66,7 +67,7 @@ class Console:
 
     def _answer(self, line):
         self._number = None
-        for make_room in (None, gc.collect, self._relieve, self._relieve):
+        for make_room in (None, gc.collect) + (self._relieve,) * _RELIEF:
             try:
                 if make_room:
                     make_room()

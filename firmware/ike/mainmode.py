@@ -109,11 +109,13 @@ def receive(sa, header, datagram, digest, now):
         _check_end(sa, content, found, digest, now)
         sa.iv = sa.last
         raise
-    except Exception:
-        if (sa.capable, sa.asked) != before:
-            sa.capable, sa.asked = before
+    except Exception:  # where memory is short: nothing here may take any
         if spare:
             rivals.undo(sa, spare)
+        if sa.capable is not before[0]:
+            sa.capable = before[0]
+        if sa.asked is not before[1]:
+            sa.asked = before[1]
         raise
     # From here on nothing takes memory until the message is taken: it is not a duplicate before.
     sa.enter(following)

@@ -43,6 +43,9 @@ _OWN = (
     "forks",
     "derive_at",
 )
+# What a message in clear brings a line, as initiator or responder.
+_OF_INITIATOR = ("g_xr", "nr_b", "natt", "path")
+_OF_RESPONDER = ("g_xi", "ni_b", "natt", "path")
 
 
 def receive(engine, lines, header, datagram, digest, now):
@@ -114,10 +117,10 @@ def spare(line):
 
 
 def undo(line, copy):
-    """The message moved nothing: the line is again what it was, without what was the peer's."""
+    """The message moved nothing: the line is again what it was, without what was the peer's.
+    Takes no memory."""
     line.engine.sas.remove(copy)
-    theirs = ("g_xr", "nr_b") if line.initiator else ("g_xi", "ni_b")
-    for name in theirs + ("natt", "path"):
+    for name in _OF_INITIATOR if line.initiator else _OF_RESPONDER:
         if getattr(line, name) is not getattr(copy, name):
             setattr(line, name, getattr(copy, name))
     if line.x is None and copy.x is not None:  # the shared secret was made already
