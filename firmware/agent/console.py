@@ -9,7 +9,6 @@ import json
 
 from micropython import const
 
-_RELIEF = const(6)  # how often what is not authenticated makes room for a call
 _MAX_LINE = const(4096)
 _PARSE_ERROR = const(-32700)
 _INVALID_REQUEST = const(-32600)
@@ -67,7 +66,8 @@ class Console:
 
     def _answer(self, line):
         self._number = None
-        for make_room in (None, gc.collect) + (self._relieve,) * _RELIEF:
+        relieve = self._relieve
+        for make_room in (None, gc.collect, relieve, relieve, relieve, relieve, relieve, relieve):
             try:
                 if make_room:
                     make_room()

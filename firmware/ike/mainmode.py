@@ -112,10 +112,8 @@ def receive(sa, header, datagram, digest, now):
     except Exception:  # where memory is short: nothing here may take any
         if spare:
             rivals.undo(sa, spare)
-        if sa.capable is not before[0]:
-            sa.capable = before[0]
-        if sa.asked is not before[1]:
-            sa.asked = before[1]
+        if sa.capable is not before[0] or sa.asked is not before[1]:
+            sa.capable, sa.asked = before
         raise
     # From here on nothing takes memory until the message is taken: it is not a duplicate before.
     sa.enter(following)

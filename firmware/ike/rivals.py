@@ -43,11 +43,6 @@ _OWN = (
     "forks",
     "derive_at",
 )
-# What a message in clear brings a line, as initiator or responder.
-_OF_INITIATOR = ("g_xr", "nr_b", "natt", "path")
-_OF_RESPONDER = ("g_xi", "ni_b", "natt", "path")
-
-
 def receive(engine, lines, header, datagram, digest, now):
     """Give a message to the first of an exchange's lines that takes it; Drop where none does."""
     why = None
@@ -120,7 +115,8 @@ def undo(line, copy):
     """The message moved nothing: the line is again what it was, without what was the peer's.
     Takes no memory."""
     line.engine.sas.remove(copy)
-    for name in _OF_INITIATOR if line.initiator else _OF_RESPONDER:
+    ours = line.initiator
+    for name in ("g_xr", "nr_b", "natt", "path") if ours else ("g_xi", "ni_b", "natt", "path"):
         if getattr(line, name) is not getattr(copy, name):
             setattr(line, name, getattr(copy, name))
     if line.x is None and copy.x is not None:  # the shared secret was made already
