@@ -85,10 +85,10 @@ def receive(sa, header, datagram, digest, now):
     leave = ()
     if number == 3 and not (sa.spare or sa.rival):
         leave = sa.engine.halfopen.may_leave_for(sa)
-    spare = rivals.spare(sa) if 1 < number < 5 else None
     before = sa.capable, sa.asked
-    _learn(sa, found)
+    spare = rivals.spare(sa) if 1 < number < 5 else None
     try:
+        _learn(sa, found)
         reply, carries, answer = globals()["_handle_" + handler](sa, parts)
         taken = None
         if encrypted:
@@ -103,7 +103,9 @@ def receive(sa, header, datagram, digest, now):
             natt.detect(sa, found)
         names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
         _report(sa, "in", number, header.length, names, carries)
-        sa.hint, sa.taken = "", taken
+        sa.hint = ""
+        if encrypted:
+            sa.taken = taken
     except Refused:
         # Authentic all the same: the notify about it is encrypted after it.
         _check_end(sa, content, found, digest, now)

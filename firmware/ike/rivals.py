@@ -101,12 +101,14 @@ def spare(line):
         copy.cky_r = wire.ZERO_COOKIE
     if not line.initiator:
         copy.expires = engine.clock() + HALF_OPEN_MS
-    engine.sas.append(copy)
     if line.spare:
         copy.forks = line.forks + 1
+        line.since = engine.clock()
+        line.rival = False  # so that it takes no memory to change it once the copy is there
+    engine.sas.append(copy)
+    if line.spare:
         line.spare = False
         line.rival = True
-        line.since = engine.clock()
         line.derive_at = None
     return copy
 
