@@ -43,6 +43,8 @@ _OWN = (
     "forks",
     "derive_at",
 )
+
+
 def receive(engine, lines, header, datagram, digest, now):
     """Give a message to the first of an exchange's lines that takes it; Drop where none does."""
     why = None
