@@ -90,11 +90,11 @@ def receive(sa, header, datagram, digest, now):
     try:
         _learn(sa, found)
         reply, carries, answer = globals()["_handle_" + handler](sa, parts)
-        taken = None
         if encrypted:
-            if sum([len(payload) for _, _, payload in found]) == len(content):
-                taken = len(content), sa.engine.digest(whole)
             _check_end(sa, content, found, digest, now)
+            sa.taken = None
+            if sum([len(payload) for _, _, payload in found]) == len(content):
+                sa.taken = len(content), sa.engine.digest(whole)
         if spare:
             rivals.share(sa, spare)
         if 2 < number < 5 and sa.both("natt"):
@@ -104,8 +104,6 @@ def receive(sa, header, datagram, digest, now):
         names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
         _report(sa, "in", number, header.length, names, carries)
         sa.hint = ""
-        if encrypted:
-            sa.taken = taken
     except Refused:
         # Authentic all the same: the notify about it is encrypted after it.
         _check_end(sa, content, found, digest, now)
