@@ -6,8 +6,6 @@ as they are, escaped, in hexadecimal with or without separators, as numbers, in 
 """
 
 import base64
-import secrets
-import string
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +15,6 @@ from ikelet import psk
 
 # Every WINDOW-th window of so many octets is looked for: 2 * WINDOW - 1 in a row hold one.
 _WINDOW = 8
-_LENGTH = 32
 MINIMUM = 2 * _WINDOW - 1
 
 
@@ -77,8 +74,7 @@ class Canary:
 
 def generate() -> str:
     """A new canary, in plain text: what is printed without care is found as well."""
-    alphabet = string.ascii_letters + string.digits
-    return "".join(secrets.choice(alphabet) for _ in range(_LENGTH))
+    return psk.generate(form="text")
 
 
 def _spelled(key: bytes) -> Iterator[tuple[str, bytes, bool]]:

@@ -78,3 +78,9 @@ def test_keys_of_single_tests_are_watched_too() -> None:
 
 def test_a_canary_is_a_strong_key() -> None:
     assert psk.estimated_bits(generate(), ["secret", "password"]) > 128
+
+
+def test_a_canary_is_taken_for_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = iter("0x" + "A" * 31 + "B" * 33)  # the first would be taken for hex
+    monkeypatch.setattr("secrets.choice", lambda _: next(letters))
+    assert Canary().text == "B" * 33
