@@ -29,7 +29,7 @@ MUTANTS = (
     ("informational_without_its_hash_and_no_padding_oracle", "informational.py",
      "if not _hal.equal(", "if False and not _hal.equal("),
     ("a_second_delete_after_the_sa_is_gone", "informational.py",
-     "engine.deleted(sa, \"peer\")\n                return", "engine.deleted(sa, \"peer\")"),
+     "engine.deleted(sa, \"peer\")\n        return", "engine.deleted(sa, \"peer\")"),
     ("a_responder_sends_nothing_by_itself", "exchange.py",
      "return self._answered <= MAX_REPLAYS", "return True"),
     ("a_fragment_before_there_is_an_sa", "engine.py",

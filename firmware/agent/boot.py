@@ -38,6 +38,10 @@ def boot(agent, path):
 
     Fills in the agent's config, hal, link, engine and proven.
     """
+    from agent import crash
+
+    agent.last_crash = crash.last(path)
+    unload("agent.crash")
     load_machine_code(path)
     # Often: the heap moves nothing, and what stays should fill the gaps below what goes again.
     gc.threshold(_THRESHOLD)
@@ -79,13 +83,15 @@ def boot(agent, path):
     from ike.engine import Engine
 
     gc.collect()
+    from agent import proving
+
     for op, what in wanted(peers):
-        verdicts = agent.prove(op, what, False)
+        verdicts = proving.prove(agent, op, what, False)
         if "ok" not in verdicts.values():
             raise Fatal("no-engine", "no engine of this board can do %s %s" % (op, what or ""))
     if agent.credentials and not agent.credentials.is_pair(agent.hal):
         raise Fatal("bad-configuration", "certificate.key: not the key of the certificate")
-    unload(*PUBLIC_KEYS)
+    unload("agent.proving", *PUBLIC_KEYS)
     if agent.room:
         gc.threshold(_THRESHOLD_GROWING)
     elif not agent.credentials:  # with certificates, modules come and go all the time
@@ -94,6 +100,16 @@ def boot(agent, path):
     natt_port = network["natt_port"]
     agent.engine = Engine(agent.hal, peers, agent.link.local, agent.clock, strict, natt_port)
     agent.helpers = helpers(agent)
+    _start_watchdog(agent)
+
+
+def _start_watchdog(agent):
+    """Production boards are reset when the loop stops: it must turn within this time."""
+    timeout = agent.board.get("watchdog_ms")
+    if timeout and not agent.config["device"]["development"]:
+        from machine import WDT
+
+        agent.watchdog = WDT(timeout=timeout)
 
 
 def helpers(agent):

@@ -101,6 +101,10 @@ class Console:
             result = method(params)
         except Refused as refused:
             return self._error(number, _FAILED, str(refused))
+        except MemoryError:
+            raise
+        except Exception as error:  # its text may hold anything
+            return self._error(number, _FAILED, "failed: " + type(error).__name__)
         if number is not None:
             self._send({"jsonrpc": "2.0", "id": number, "result": result})
 

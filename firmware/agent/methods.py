@@ -64,11 +64,13 @@ def up(agent, params):
     _known(agent, params)
     from hal import HalError
 
-    agent.wanted(params["peer"], True)
-    if agent.names and not agent.names.ready(params["peer"], agent.clock(), False):
-        raise Refused(agent.engine.last_failure[params["peer"]][1])
+    name = params["peer"]
+    agent.wanted(name, True)
+    is_there = agent.engine.find(name)
+    if agent.names and not is_there and not agent.names.ready(name, agent.clock(), False):
+        raise Refused(agent.engine.last_failure[name][1])
     try:
-        agent.engine.initiate(params["peer"], agent.clock())
+        agent.engine.initiate(name, agent.clock())
     except HalError as error:
         raise Refused(str(error))
     return {"ok": True}

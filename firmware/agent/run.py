@@ -15,7 +15,7 @@ _MAX_WAIT_MS = const(1000)
 _BURST = const(8)  # datagrams taken before the others get their turn; lwIP queues 6
 _MAX_STARVED = const(100)  # turns in a row without memory
 _RELIEF = const(10)  # after so many of them what is not authenticated makes room
-_CRASH_FILE = const("crash.txt")
+_NO_NETWORK_MS = const(30000)  # until a board that found no network begins anew
 _COMMON = const(("message", "retransmit"))
 _MAX_FRESH = const(8)  # events that wait for a quiet moment
 
@@ -25,7 +25,8 @@ def main(path="", present=False):
     `present`: somebody has the board in his hands, who got to its prompt by the boot button.
 
     A board that cannot run says why, and then listens to its console only: it can be provisioned,
-    asked and reset. A crash is kept for the next boot to tell, and ends in a reset.
+    asked and reset; one that found no network tries again. A crash is kept for the next boot to
+    tell, and ends in a reset.
     """
     with open(path + "board.json") as file:
         board = json.load(file)
@@ -73,7 +74,8 @@ class Agent:
         self.fatal = None  # (code, reason) where the agent cannot run
         self.proven = {}  # "op/what": {engine: "ok" or a code}
         self.received = ""  # a configuration on its way in
-        self.last_crash = self._last_crash()
+        self.last_crash = ""  # why the agent began anew by itself
+        self.anew_at = None  # when it does, for want of a network
         self.open = False  # whether everybody at the console may provision, and get to the prompt
         self.open_until = 0  # ... or for a while whoever knew the password: see agent.access
         self.verifier = self.challenge = None
@@ -81,7 +83,7 @@ class Agent:
         self.kept = b""  # the last events, see agent.ring ...
         self._fresh = []  # ... and those that are to go there
         self._untidy = False  # whether there is the garbage of an exchange
-        self._watchdog = None
+        self.watchdog = None
         self.upkeep = None  # where the agent initiates by itself
         self.names = None  # where a peer has a DNS name
         self.helpers = ()  # what has a turn of its own: run(now), deadline()
@@ -107,17 +109,16 @@ class Agent:
         (self.port.leave_serial if self.open else self.port.take_serial)()
         if self.fatal:
             code, reason = self.fatal
+            if code == "no-network" and self.interface:
+                self.anew_at = self.clock() + _NO_NETWORK_MS
             self.event({"event": "fatal", "code": code, "reason": reason})
             return
         methods.add_running(self)
-        device = self.config["device"]
-        if not device["development"]:
-            self._start_watchdog()
         self.event(
             {
                 "event": "boot",
                 "version": VERSION,
-                "device": device["name"],
+                "device": self.config["device"]["name"],
                 "board": self.board.get("name"),
                 "heap_free": self.room.heap_free() if self.room else gc.mem_free(),
                 "selftest": self.proven,
@@ -129,22 +130,6 @@ class Agent:
         """Unload the modules that only an exchange needs with certificates, curves or rivals."""
         if any(name in sys.modules for name in ("pki.der", "hal.curves", "ike.folded")):
             modules.unload("pki.", "ike.folded", *modules.PUBLIC_KEYS)
-
-    def prove(self, op, what, every=True):
-        """Run the known answers of an operation: of every engine, or until one has passed. The
-        verdicts are kept."""
-        name = op if what is None else "%s/%s" % (op, what)
-        self.proven[name] = self.hal.prove(op, what, every)
-        gc.collect()
-        return self.proven[name]
-
-    def _start_watchdog(self):
-        """Production boards are reset when the loop stops: it must turn within this time."""
-        timeout = self.board.get("watchdog_ms")
-        if timeout:
-            from machine import WDT
-
-            self._watchdog = WDT(timeout=timeout)
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -185,12 +170,16 @@ class Agent:
 
     def turn(self):
         """Once around: serial line, network, timers; sleeps where there is nothing to do."""
-        if self._watchdog:
-            self._watchdog.feed()
+        if self.watchdog:
+            self.watchdog.feed()
         data = self.port.read_serial()
         if data:
             self.console.feed(data)
         if self.engine is None:
+            if self.anew_at and data:  # not while somebody is about to mend it
+                self.anew_at = self.clock() + _NO_NETWORK_MS
+            elif self.anew_at and self.clock() >= self.anew_at:
+                self.port.reset()
             if not data:
                 self.port.wait(_MAX_WAIT_MS)
             return
@@ -202,13 +191,13 @@ class Agent:
         self.flush()
         more = self.engine.poll(self.clock(), received is not None)
         self.flush()
+        if self.wall and self._is_settled():  # it may take seconds
+            self.wall.tend(self.credentials and self.credentials.expires, self.event)
         for helper in self.helpers:
             helper.run(self.clock())
-        if self.wall:
-            self.wall.tend(self.credentials and self.credentials.expires, self.event)
         idle = not more and received is None and not data
         if idle and not self.engine.prepare():
-            settled = all(sa.state == "ESTABLISHED" for sa in self.engine.sas)
+            settled = self._is_settled()
             if settled:
                 self.lighten()
             self.keep()
@@ -218,6 +207,10 @@ class Agent:
                 gc.collect()
                 self._untidy = False
             self.port.wait(self._idle_ms(), self.link.sockets)
+
+    def _is_settled(self):
+        """Whether no exchange is under way."""
+        return all(sa.state == "ESTABLISHED" for sa in self.engine.sas)
 
     def flush(self):
         """Send and tell what the engine has for the network and for the host."""
@@ -281,24 +274,14 @@ class Agent:
         soonest = min([due for due in times if due is not None] + [now + _MAX_WAIT_MS])
         return max(0, soonest - now)
 
-    # --- crashes --------------------------------------------------------------------------------
-
     def crashed(self, error):
-        """Keep the reason, and begin anew after a while, in production."""
-        with open(self.path + _CRASH_FILE, "w") as file:
-            sys.print_exception(error, file)
-        sys.print_exception(error)
-        if self.config is None:  # boot did not get far enough to know whether it is open
-            from agent import boot
-
-            boot.look(self)
-        if not self.open:
-            self.port.reset()
-
-    def _last_crash(self):
-        """The last line of what the last crash left, "" where there was none."""
+        """Keep the reason, and begin anew, in production: whatever fails here too, as behind it
+        is the prompt."""
         try:
-            with open(self.path + _CRASH_FILE) as file:
-                return file.read().strip().split("\n")[-1][:200]
-        except OSError:
-            return ""
+            gc.collect()
+            from agent import crash
+
+            crash.keep(self, error)
+        finally:
+            if not self.open:
+                self.port.reset()

@@ -92,7 +92,7 @@ def _flash_encrypted(board):
 
 def _peer(agent, peer):
     engine = agent.engine
-    sa = engine.find(peer.name)
+    sa = engine.find(peer.name, True)
     entry = {
         "name": peer.name,
         "address": peer.address or agent.config["peer"][peer.name]["address"],

@@ -5,6 +5,7 @@ from micropython import const
 from hal import HalError
 
 _NOT_READY_MS = const(500)
+_LASTING_MS = const(60000)  # an SA that goes sooner counts as one more failure
 
 
 class Upkeep:
@@ -17,7 +18,7 @@ class Upkeep:
         self._engine = engine
         self._ready = ready
         self._due = {}  # peer name: when to initiate; None while it is up, or under way
-        self._failures = {}  # peer name: attempts since it was up
+        self._failures = {}  # peer name: attempts since it was up for a while
 
     def want(self, name, now):
         """Keep a peer up from `now` on; None: it is being brought up already."""
@@ -40,7 +41,7 @@ class Upkeep:
             sa = self._engine.find(name)
             if sa:
                 self._due[name] = None
-                if sa.state == "ESTABLISHED":
+                if sa.state == "ESTABLISHED" and now - sa.established >= _LASTING_MS:
                     self._failures[name] = 0
             elif due is None:
                 self._due[name] = now + self._pause(name)

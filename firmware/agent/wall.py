@@ -3,8 +3,10 @@
 from micropython import const
 
 _TO_2000 = const(946684800)  # seconds from 1970, the epoch of Unix, to that of some ports
-_PLAUSIBLE = const(1700000000)  # a clock that shows less was never set
-_AGAIN_MS = const(60000)  # after a time server has not answered
+_PLAUSIBLE = const(1700000000)  # a clock that shows less was never set, ...
+_LATEST = 4102444800  # ... one that shows 2100 by somebody who does not know the time
+_AGAIN_MS = const(60000)  # after a time server has not answered, and ...
+_DOUBLED = const(6)  # ... so many times twice that
 _DAY_MS = const(86400000)
 _DAY_S = const(86400)
 _WARN_DAYS = const(30)
@@ -23,24 +25,28 @@ class Wall:
         self._floor = floor
         self._ntp = ntp
         self._due = clock()
+        self._failures = 0
 
     def now(self):
         own = _port_time()
-        if own >= max(_PLAUSIBLE, self._floor):
+        if max(_PLAUSIBLE, self._floor) <= own < _LATEST:
             return own
         return self._floor + self._clock() // 1000 if self._floor else None
 
     def tend(self, expires, tell):
         """Once a day: set the clock, and warn of a certificate (`expires`, Unix seconds, or None)
-        that will expire soon. `tell(event)`."""
+        that will expire soon. `tell(event)`. It blocks for as long as a server's name and the
+        server are waited for."""
         if self._clock() < self._due:
             return
         self._due = self._clock() + _DAY_MS
         if self._ntp:
             try:
                 _ask(self._ntp)
-            except (ImportError, OSError) as error:
-                self._due = self._clock() + _AGAIN_MS
+                self._failures = 0
+            except Exception as error:  # of a module of the firmware's, about anybody's datagram
+                self._due = self._clock() + (_AGAIN_MS << self._failures)
+                self._failures = min(self._failures + 1, _DOUBLED)
                 tell({"event": "clock", "server": self._ntp, "error": str(error)})
         now = self.now()
         if now is not None and expires and expires - now < _WARN_DAYS * _DAY_S:

@@ -1,7 +1,9 @@
 """Dead peer detection (RFC 3706), idle-based: ask only when nothing was heard for a while.
 
 Both directions: we ask where the peer announced that he answers, and answer whoever asks under
-the SA's protection. Loaded with the first question.
+the SA's protection. A question has a sequence number, so that one that came before is no sign of
+life. Nothing but its number tells the peer's question from one of ours that somebody sends back:
+both sides have the same keys. Loaded with the first question.
 """
 
 import struct
@@ -33,6 +35,7 @@ class Dpd:
         self._sa = sa
         # Random start, high bit 0 (section 6.2).
         self._sequence = struct.unpack("!I", sa.engine.hal.random(4))[0] & 0x7FFFFFFF
+        self._first = self._sequence + 1
         self._theirs = None
         self._asked = 0
 
@@ -48,8 +51,9 @@ class Dpd:
         sa.dpd_due = now + _RETRY_MS
         self._send(R_U_THERE, self._sequence)
 
-    def notified(self, number, body, now):
-        """R-U-THERE or its ACK, authenticated; Drop where it is not about this SA, or old."""
+    def notified(self, number, body):
+        """R-U-THERE or its ACK, authenticated: whether it is new. Drop where it is not about this
+        SA, or old, or our own."""
         sa = self._sa
         if body[5] != 16 or bytes(body[8:24]) != sa.cky_i + sa.cky_r or len(body) != 28:
             raise Drop("bad-dpd")
@@ -57,10 +61,12 @@ class Dpd:
         if number == R_U_THERE_ACK:
             if not self.tries or sequence != self._sequence:
                 raise Drop("unexpected-dpd-ack")
-            sa.heard(now)
             sa.follow()
-            return
-        if sequence != self._theirs:
+            return True
+        if self._first <= sequence <= self._sequence:
+            raise Drop("reflected-dpd")
+        new = sequence != self._theirs
+        if new:
             if self._theirs is not None and not 0 < sequence - self._theirs < 0x10000:
                 raise Drop("old-dpd")
             self._theirs = sequence
@@ -69,8 +75,8 @@ class Dpd:
         self._asked += 1
         if self._asked > MAX_ASKED:
             raise Drop("old-dpd")
-        sa.heard(now)
         self._send(R_U_THERE_ACK, sequence)
+        return new
 
     def _send(self, number, sequence):
         informational.notify(self._sa.engine, self._sa, number, struct.pack("!I", sequence))

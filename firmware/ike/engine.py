@@ -67,7 +67,7 @@ class Engine:
     # --- wishes ---------------------------------------------------------------------------------
 
     def initiate(self, name, now):
-        """Begin Main Mode with a configured peer, unless an SA or an exchange is there already."""
+        """Begin Main Mode with a configured peer, unless an SA or an exchange of ours is there."""
         peer = self._peer(name)
         if self.find(name) is None:
             self.begin(peer, now)
@@ -90,19 +90,21 @@ class Engine:
         """End a peer's SAs and exchanges; a peer with an SA is told by DELETE. How many."""
         self._peer(name)
         ended = 0
-        sa = self.find(name)
+        sa = self.find(name, True)
         while sa:
             self.delete(sa, "us")
             ended += 1
-            sa = self.find(name)
+            sa = self.find(name, True)
         return ended
 
-    def find(self, name):
-        """The peer's established SA, else its exchange, else None."""
+    def find(self, name, anybodys=False):
+        """The peer's established SA, else its exchange that we began, else None. `anybodys`: or
+        one that somebody else began in its name, which nothing may wait for."""
         best = None
         for sa in self.sas:
-            ours = sa.peer.name == name and not sa.spare
-            if ours and (best is None or sa.state == "ESTABLISHED"):
+            is_up = sa.state == "ESTABLISHED"
+            known = is_up or sa.initiator or anybodys
+            if known and sa.peer.name == name and not sa.spare and (best is None or is_up):
                 best = sa
         return best
 
@@ -117,7 +119,9 @@ class Engine:
         self.came = path
         try:
             if path[1] == self.natt_port:
-                datagram = self._without_marker(datagram)
+                from ike import natt
+
+                datagram = natt.unmarked(self, datagram)
                 if datagram is None:
                     return
             header = wire.Header(datagram, self.strict)
@@ -166,17 +170,6 @@ class Engine:
             return sa.natt or (sa.spare and header.encrypted)
         return sa.natt and not header.encrypted and sa.path[2] == path[2]
 
-    def _without_marker(self, datagram):
-        """A message on the port that IKE shares with ESP; None for a keepalive (RFC 3948)."""
-        from ike import natt
-
-        if datagram == natt.KEEPALIVE:
-            self.drops.count("nat-keepalive")
-            return None
-        if datagram[:4] != natt.MARKER:
-            raise Drop("no-marker")
-        return datagram[4:]
-
     def _reassembled(self, lines, header, datagram):
         """(header, message) of what came in fragments, None where some are missing."""
         if not lines:
@@ -218,7 +211,9 @@ class Engine:
         try:
             sa.receive(header, datagram, digest, now)
         except Refused as refused:
-            self.refuse(sa, *refused.args)
+            from ike import seldom
+
+            seldom.refuse(sa, *refused.args)
 
     def peer_at(self, path):
         """The configured peer at a remote address; the port decides between several. Where none
@@ -324,14 +319,6 @@ class Engine:
         return events
 
     # --- lent to the SAs ------------------------------------------------------------------------
-
-    def refuse(self, sa, code, number, reason):
-        """End an exchange with a peer that proved its key and is refused all the same."""
-        rivals.settle(sa)
-        self._tell(informational.notify, sa, number)
-        if sa.initiator:  # the responder has an SA already
-            self._tell(informational.delete, sa)
-        sa.fail(code, reason)
 
     def key_pair(self, group):
         """(private exponent, public value) for one exchange, as bytearrays."""
@@ -471,10 +458,10 @@ class Engine:
 
     def delete(self, sa, by):
         if sa.state == "ESTABLISHED":
-            self._tell(informational.delete, sa)
+            self.tell(informational.delete, sa)
         self.deleted(sa, by)
 
-    def _tell(self, function, sa, *arguments):
+    def tell(self, function, sa, *arguments):
         """Send an informational message if the crypto can; what it tells happens in any case."""
         try:
             function(self, sa, *arguments)

@@ -187,11 +187,15 @@ def relieve(engine):
 
 
 def ease(engine):
-    """Let go what costs nobody anything: exchanges that message 3 brings back, lines that can be
-    unfolded again. Where that is little, messages 5, which their senders repeat. Where there are
-    none, half of the rivals, those that came last of the exchanges that have the most. False where
-    there was nothing."""
+    """Let go what costs nobody anything: fragments, which are sent again with all of the message,
+    exchanges that message 3 brings back, lines that can be unfolded again. Where that is little,
+    messages 5, which their senders repeat. Where there are none, half of the rivals, those that
+    came last of the exchanges that have the most. False where there was nothing."""
     count = 0
+    for sa in engine.sas:
+        if sa.reassembly:
+            sa.reassembly = None
+            count += _ENOUGH
     if engine.left:  # else another offer could be answered under the cookie
         for sa in list(engine.sas):
             if sa.state == "MAIN_R1" and not sa.spare and sa.first in engine.firsts:

@@ -13,12 +13,15 @@ _DPD = (36136, 36137)  # R-U-THERE and its ACK (RFC 3706 section 5.3)
 _FIRST_CONTACT = const(24578)  # INITIAL-CONTACT (RFC 2407 section 4.6.3.3)
 _FIRST_ERROR = const(1)  # RFC 2408 section 3.14.1
 _LAST_ERROR = const(16383)
+_MAX_TOLD = const(16)  # messages in an SA's life, beside those of dead peer detection
 
 
 def receive(engine, lines, header, datagram):
     """One message of an informational exchange. `lines`: the SAs whose cookies it carries."""
     if not header.encrypted:
-        _unauthenticated(engine, lines, header, datagram)
+        from ike import notifies
+
+        notifies.in_clear(engine, lines, header, datagram)
         raise Drop("unauthenticated-informational")
     if not lines:
         raise Drop("unknown-cookie")
@@ -34,26 +37,47 @@ def receive(engine, lines, header, datagram):
             else:
                 if not sa.peer.credentials:  # only a pre-shared key makes SKEYID the peer's own
                     rivals.settle(sa)
-                _spend(sa, header.length)
-                _act(engine, sa, found)
+                _act(engine, sa, header, found)
                 return
     raise why
 
 
-def _act(engine, sa, found):
-    """What the peer says under protection, in order, as long as the SA is there."""
+def _act(engine, sa, header, found):
+    """What the peer says under protection."""
+    if any(kind == R.D and _names(sa, body) for kind, body in found):
+        engine.deleted(sa, "peer")
+        return
+    new = False
     for kind, body in found:
+        number = kind == R.N and number_of(body)
+        if number in _DPD and sa.state == "ESTABLISHED" and "dpd" in sa.peer.capable:
+            from ike import dpd
+
+            new = dpd.of(sa).notified(number, body) or new
+            continue
+        if not new:
+            _once(sa, header.msgid)
+            new = True
         if kind == R.D:
-            if _names(sa, body):
-                engine.deleted(sa, "peer")
-                return
             engine.drops.count("delete-of-unknown-sa")
         elif kind == R.N:
-            _notified(engine, sa, body)
+            _notified(engine, sa, number)
             if sa.state == "DEAD":
                 return
-    if sa.state == "ESTABLISHED":
+    if new and sa.state == "ESTABLISHED":
         sa.heard(engine.clock())
+        _spend(sa, header.length)
+
+
+def _once(sa, msgid):
+    """Drop a message that came before: what is authentic says neither when it was sent nor, as
+    both sides have the same keys, by whom. A peer has little to say that is not dead peer
+    detection, which has numbers: so all of it is remembered, and no more than that is heard."""
+    if msgid in sa.told:
+        raise Drop("replayed")
+    if len(sa.told) == _MAX_TOLD:
+        raise Drop("too-many-informationals")
+    sa.told += (msgid,)
 
 
 def _authenticated(engine, sa, header, datagram):
@@ -73,42 +97,21 @@ def _authenticated(engine, sa, header, datagram):
     return [(kind, body) for kind, body, _ in found[1:]]
 
 
-def _notified(engine, sa, body):
+def _notified(engine, sa, number):
     """An authenticated notify: an error during the exchange ends it, the rest is reported."""
-    name, number = _parse_notify(body)
-    if number in _DPD and sa.state == "ESTABLISHED" and "dpd" in sa.peer.capable:
-        from ike import dpd
+    from ike import notifies
 
-        dpd.of(sa).notified(number, body, engine.clock())
-        return
+    name = notifies.name(number)
     engine.event("notify", peer=sa.peer.name, type=name, authenticated=True)
     if sa.state != "ESTABLISHED" and _FIRST_ERROR <= number <= _LAST_ERROR:
         sa.fail("refused", "the peer refused message 5: " + name)
 
 
-def _unauthenticated(engine, lines, header, datagram):
-    """A notify in clear changes nothing; it is a hint for whoever reads why an exchange failed."""
-    found = wire.payloads(memoryview(datagram)[wire.HEADER : header.length], header.first)
-    if not lines or lines[0].state == "ESTABLISHED":
-        return
-    sa = lines[0]
-    for kind, body, _ in found:
-        if kind == R.N:
-            name, _ = _parse_notify(body)
-            hint = "the peer says %s, not authenticated" % name
-            if sa.hint != hint:
-                sa.hint = hint
-                engine.event("notify", peer=sa.peer.name, type=name, authenticated=False)
-            return
-
-
-def _parse_notify(body):
+def number_of(body):
+    """The type of a notify payload (RFC 2408 section 3.14)."""
     if len(body) < 8 or 8 + body[5] > len(body):
         raise Drop("bad-notify")
-    number = body[6] << 8 | body[7]
-    from ike import notifies
-
-    return notifies.NAMES.get(number, str(number)), number
+    return body[6] << 8 | body[7]
 
 
 def _names(sa, body):

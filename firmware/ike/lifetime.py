@@ -50,7 +50,7 @@ def renew(engine, sa, now):
     """Begin the next phase 1 beside an SA; and again before it ends, where that does not work."""
     sa.renew_at = now + (sa.expires - now) // 3 + 1000
     if not any(
-        other.peer is sa.peer and other.state == "MAIN_I1" and not other.spare
+        other.peer is sa.peer and other.initiator and other.state != "ESTABLISHED"
         for other in engine.sas
     ):
         engine.begin(sa.peer, now)

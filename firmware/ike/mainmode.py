@@ -407,7 +407,8 @@ def retransmit(sa, attempt):
     number = TRANSITIONS[sa.state][0] - 1
     sa.engine.transmit(sa, sa.sent)
     sa.engine.event("retransmit", peer=sa.peer.name, number=number, attempt=attempt)
-    if attempt > 1:
+    # A rival does not: with keys that differ, each answer would make another, and so on.
+    if attempt > 1 and not sa.rival:
         rivals.repeat_before(sa, attempt)
 
 
@@ -427,8 +428,10 @@ def give_up(sa):
         sa.engine.abandoned(sa)
         return
     if sa.refusal:
+        from ike import seldom
+
         code, number, reason, sa.iv = sa.refusal
-        sa.engine.refuse(sa, code, number, reason)
+        seldom.refuse(sa, code, number, reason)
         return
     code, reason = _GIVEN_UP[sa.state]
     if sa.peer.credentials:

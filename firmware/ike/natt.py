@@ -11,10 +11,21 @@ import struct
 
 from ike import policy
 from ike import registry as R
+from ike.wire import Drop
 
 MARKER = bytes(4)
 KEEPALIVE = b"\xff"
 _KEEPALIVE_MS = 20000
+
+
+def unmarked(engine, datagram):
+    """A message on the port that IKE shares with ESP; None for a keepalive (RFC 3948)."""
+    if datagram == KEEPALIVE:
+        engine.drops.count("nat-keepalive")
+        return None
+    if datagram[:4] != MARKER:
+        raise Drop("no-marker")
+    return datagram[4:]
 
 
 def payloads(sa):

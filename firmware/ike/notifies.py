@@ -1,5 +1,8 @@
 """Notify message types: their names, and which of them answers what. Loaded where one comes up."""
 
+from ike import informational, wire
+from ike import registry as R
+
 # Notify message types (RFC 2408 section 3.14.1) by number.
 NAMES = {
     1: "INVALID-PAYLOAD-TYPE",
@@ -59,3 +62,24 @@ ANSWERS = {
     "sa-not-first": 16,
     "trailing-bytes": 30,
 }
+
+
+def name(number):
+    """What a notify message type is called."""
+    return NAMES.get(number, str(number))
+
+
+def in_clear(engine, lines, header, datagram):
+    """A notify that anybody may have sent changes nothing; it is a hint for whoever reads why an
+    exchange failed, and an event where there is no hint yet."""
+    found = wire.payloads(memoryview(datagram)[wire.HEADER : header.length], header.first)
+    if not lines or lines[0].state == "ESTABLISHED":
+        return
+    sa = lines[0]
+    for kind, body, _ in found:
+        if kind == R.N:
+            said = name(informational.number_of(body))
+            if not sa.hint:
+                engine.event("notify", peer=sa.peer.name, type=said, authenticated=False)
+            sa.hint = "the peer says %s, not authenticated" % said
+            return

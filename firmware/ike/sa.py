@@ -55,6 +55,7 @@ class Sa:
     first_contact = False  # whether the peer says that he has no other SA with us
     renew_at = None  # when to begin the next phase 1
     left = None  # bytes that may still be protected; None: no limit
+    told = ()  # the message IDs of what came under its protection, see ike/informational.py
     dpd = None  # what was asked and answered, see ike/dpd.py
     dpd_due = None  # when to ask whether the peer lives
     natt = None  # what is behind a NAT: "us", "peer"; None: nobody looked
@@ -148,11 +149,18 @@ class Sa:
         """The whole message where this fragment completes one, else None."""
         if "fragmentation" not in self.peer.capable or self.state not in _MAY_BE_LARGE:
             raise Drop("unexpected-fragment")
+        if self._is_settled():
+            raise Drop("already-established")
         if self.reassembly is None:
             from ike import fragments
 
             self.reassembly = fragments.Reassembly()
         return self.reassembly.add(memoryview(datagram)[wire.HEADER : header.length])
+
+    def _is_settled(self):
+        """Whether no message of the exchange comes again any more."""
+        since = self.established
+        return since is not None and self.engine.clock() - since >= HALF_OPEN_MS
 
     def refuse_later(self, code, number, reason):
         """The message in hand is dropped for a certificate that anyone may have damaged on its
@@ -203,6 +211,8 @@ class Sa:
             else:
                 _main_mode().give_up(self)
         elif self.state == "ESTABLISHED":
+            if self.reassembly and self._is_settled():
+                self.reassembly = None
             if self.renew_at is not None and now >= self.renew_at:
                 self.engine.renew(self, now)
             if self.dpd_due is not None and now >= self.dpd_due:

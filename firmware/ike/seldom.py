@@ -1,4 +1,5 @@
-"""What a responder seldom has to do, about a message 1 or without memory: loaded when it does."""
+"""What seldom has to be done, mostly by a responder: about a message 1, a peer that is refused,
+or without memory. Loaded when it has."""
 
 from micropython import const
 
@@ -53,6 +54,16 @@ def answer_error(engine, header, reason, size, path, now):
     answer = wire.message(header.cky_i, header.cky_r, R.N, R.INFORMATIONAL, False, 0, chain)
     if len(answer) <= size:
         engine.send(path, answer)
+
+
+def refuse(sa, code, number, reason):
+    """End an exchange with a peer that proved its key and is refused all the same."""
+    engine = sa.engine
+    rivals.settle(sa)
+    engine.tell(informational.notify, sa, number)
+    if sa.initiator:  # the responder has an SA already
+        engine.tell(informational.delete, sa)
+    sa.fail(code, reason)
 
 
 def put_off(line, now):

@@ -210,5 +210,5 @@ _TABLE: list[tuple[str, str, Any, list[str], Callable[[Status], Samples]]] = [
      _flat("heap", "free", "used")),
     ("certificate_expiry_timestamp_seconds", "When the device's certificate expires.",
      GaugeMetricFamily, [], _certificate),
-    ("crashed", "Whether a crash of the agent is on record.", GaugeMetricFamily, [], _crashed),
+    ("crashed", "Whether the last boot followed a crash.", GaugeMetricFamily, [], _crashed),
 ]  # fmt: skip

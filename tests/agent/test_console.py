@@ -15,12 +15,17 @@ def refuse(params):
     raise Refused("not today")
 
 
+def fail(params):
+    return {}["the key of the peer"]
+
+
 class Line:
     """A console and what it wrote."""
 
     def __init__(self):
         self.written = b""
-        self.console = Console(self._write, {"echo": echo, "refuse": refuse}, {"found": echo}.get)
+        methods = {"echo": echo, "refuse": refuse, "fail": fail}
+        self.console = Console(self._write, methods, {"found": echo}.get)
 
     def _write(self, data):
         self.written += data
@@ -47,6 +52,13 @@ def test_in_pieces_and_several_at_once():
         assert line.say(bytes([byte])) == []
     assert line.say(b"\n") == [ANSWER]
     assert line.say(ECHO + b"\r\n\r\n" + ECHO) == [ANSWER, ANSWER]
+
+
+def test_a_method_that_fails_does_not_end_the_agent():
+    line = Line()
+    (answer,) = line.say(b'{"jsonrpc": "2.0", "id": 1, "method": "fail"}\n')
+    assert answer["error"] == {"code": -32000, "message": "failed: KeyError"}
+    assert line.say(ECHO) == [ANSWER]
 
 
 def test_garbage_is_skipped():

@@ -250,11 +250,79 @@ def test_a_name_without_an_address_of_our_family():
     assert "family" in agent.engine.last_failure["gw"][1]
 
 
+# --- attempts -----------------------------------------------------------------------------------
+
+
+def first_message(source, engine):
+    """What somebody sends in the name of a peer of `engine`, from `source`'s address."""
+    other = Engine(
+        CheapHal(b"y"),
+        [
+            Peer(
+                "us",
+                OURS[0],
+                psk=PSK,
+                local_id=source[0],
+                remote_id=OURS[0],
+                proposals=[SUITE],
+                retransmit="fast",
+            )
+        ],
+        source,
+        engine.clock,
+    )
+    other.initiate("us", 0)
+    return other.take_datagrams()[0][1]
+
+
+def test_what_others_begin_in_a_peers_name_is_not_waited_for():
+    """One message 1 every 25 s, which anybody can send, and there is always an exchange."""
+    agent = with_backup("both")
+    gateway = ("10.9.0.1", 500)
+    for number in range(40):
+        agent.engine.receive(first_message(gateway, agent.engine), OURS + gateway, agent.clock.now)
+        assert agent.engine.find("first", True)
+        agent.engine.take_datagrams()
+        agent.run(25000 * (number + 1))
+    assert len(called(agent)) == 2  # both, as nobody answers
+    assert len([1 for _, path in agent.sent if path[2] == "10.9.0.1"]) > 10
+    assert agent.engine.last_failure["first"][0] == "no-answer"
+    agent.engine.receive(first_message(gateway, agent.engine), OURS + gateway, agent.clock.now)
+    assert agent.engine.terminate("first") >= 1  # but down ends it
+
+
+def test_a_gateway_that_lets_nobody_stay_is_called_less_often():
+    """It authenticates and deletes at once: of the licence, say."""
+    agent = Agent(gw={"address": "10.9.0.1"})
+    agent.upkeep = Upkeep(agent.engine)
+    agent.upkeep.want("gw", 0)
+    agent.helpers = [agent.upkeep]
+    ups = []
+    while agent.clock.now < 3600000:
+        agent.run(agent.clock.now + 100)
+        if agent.engine.sas:
+            agent.establish("gw")
+            agent.run(agent.clock.now + 100)
+            agent.lose("gw")
+            ups.append(agent.clock.now)
+    assert len(ups) < 30 and 150000 <= ups[-1] - ups[-2] <= 301000
+    agent.run(ups[-1] + 400)
+    while not agent.engine.sas:
+        agent.run(agent.clock.now + 100)
+    agent.establish("gw")
+    agent.run(agent.clock.now + 61000)  # this time it lasts
+    agent.run(agent.clock.now + 100)
+    agent.lose("gw")
+    lost = agent.clock.now
+    agent.run(lost + 2100)
+    assert agent.engine.find("gw")
+
+
 # --- backups ------------------------------------------------------------------------------------
 
 
-def with_backup():
-    agent = Agent(first={"address": "10.9.0.1"}, second={"address": "10.9.0.3"})
+def with_backup(role="initiator"):
+    agent = Agent(first={"address": "10.9.0.1", "role": role}, second={"address": "10.9.0.3"})
     agent.upkeep = Upkeep(agent.engine)
     agent.upkeep.want("first", 0)
     agent.helpers = [

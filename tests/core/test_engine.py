@@ -3,6 +3,7 @@
 
 import struct
 
+from cheap import CheapHal
 from ike import engine as engine_module
 from ike import exchange, halfopen, mainmode, policy, wire
 from ike import registry as R
@@ -172,6 +173,20 @@ def test_wrong_psk():
     for side in ("i", "r"):
         assert "pre-shared keys differ" in pair.last(side, "failed")["reason"]
     assert pair.i.last_failure["gw"][0] == "no-answer"
+
+
+def test_a_wrong_psk_is_told_though_the_gateway_answers_all_the_time():
+    """It begins anew whenever a message is repeated after its own exchange has ended."""
+    for preset, most in (("fast", 25000), ("strongswan", 270000)):
+        values = {"retransmit": preset, "crypto": CheapHal(b"i")}
+        pair = Pair(values, {"psk": b"another key", "crypto": CheapHal(b"r")})
+        pair.connect()
+        while pair.i.sas and pair.clock.now < 2 * most:
+            pair.clock.now += 500
+            pair.settle()
+        pair.collect("i")
+        failed = pair.last("i", "failed")
+        assert failed["t_ms"] < most and "pre-shared keys differ" in failed["reason"], preset
 
 
 def pass_time(pair, until, step=100):

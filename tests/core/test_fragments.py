@@ -3,9 +3,10 @@
 
 import struct
 
+from cheap import CheapHal
 from ike import fragments, wire
 from ike import registry as R
-from pair import dropped
+from pair import Pair, dropped
 
 CKY_I, CKY_R = b"initiate", b"responds"
 
@@ -131,3 +132,22 @@ def test_bounded_memory():
         assert reassembly.add(fragment(number, bytes(1000))) is None
     assert dropped(reassembly.add, fragment(9, bytes(193))) == "fragments-too-large"
     assert reassembly.add(fragment(1, b"whole", 1)) == b"whole"
+
+
+def test_an_established_sa_keeps_none_for_long():
+    """A message of the exchange may come again for a while, in fragments; then nothing does."""
+    pair = Pair(*({"crypto": CheapHal(seed), "dpd": 0} for seed in (b"i", b"r")))
+    pair.connect()
+    sa = pair.r.sas[0]
+    sa.peer.capable = ("fragmentation",)
+    pair.clock.now = 20000
+    for _ in range(2):
+        for number in range(1, 25):
+            content = bytes(fragment(number, bytes(340)))
+            pair.give("r", wire.message(sa.cky_i, sa.cky_r, R.FRAGMENT, 2, False, 0, content))
+        assert (sa.reassembly is None) == (pair.clock.now > 20000)
+        pair.clock.now += 10000
+        pair.r.poll(pair.clock.now)
+        assert sa.reassembly is None
+    assert pair.r.drops.by_reason == {"already-established": 24}
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")

@@ -174,6 +174,37 @@ def test_what_is_not_authenticated_uses_nothing_up():
     assert sa.left == left
 
 
+def test_what_came_before_uses_nothing_up():
+    pair = connected({}, {"lifetime_kb": 64, "dpd": 30})
+    sa = pair.r.sas[0]
+    questions = [told(pair, dpd.R_U_THERE, sequence) for sequence in (7, 8)]
+    informational.notify(pair.i, pair.i.sas[0], 24578)
+    questions.append(pair.i.take_datagrams()[0][1])
+    pair.give("r", questions[-1])
+    pair.r.take_datagrams()
+    left = sa.left
+    for _ in range(100):
+        for datagram in questions:
+            pair.give("r", datagram)
+    answers = len(pair.r.take_datagrams())
+    assert answers == dpd.MAX_ASKED - 1
+    assert left - sa.left == answers * 80  # what answers a question that came again
+    assert pair.r.drops.by_reason == {"old-dpd": 200 - answers, "replayed": 100}
+
+
+def test_renewals_do_not_pile_up():
+    """The gateway answers, but no exchange ends well: its key was changed."""
+    pair = connected({"lifetime": 3000, "retransmit": "strongswan"}, {"lifetime": 3000})
+    pair.r.peers[0].psk = b"another key than that of before"
+    most = 0
+    while pair.clock.now < 2990000:
+        pair.clock.now += 5000
+        pair.settle()
+        most = max(most, len({sa.cky_i for sa in pair.i.sas}) - 1)
+    assert most == 1 and pair.i.find("gw").state == "ESTABLISHED"
+    assert len([e for e in pair.events["i"] if e["event"] == "failed"]) >= 1
+
+
 def test_a_responder_that_has_had_enough_ends_it():
     pair = connected({"dpd": 300}, {"lifetime_kb": 1, "dpd": 30})
     used_up(pair, 20)
@@ -274,6 +305,60 @@ def test_a_replayed_question_is_answered_a_few_times():
     assert len(pair.r.take_datagrams()) == dpd.MAX_ASKED
     told(pair, dpd.R_U_THERE, 8)
     assert len(pair.r.take_datagrams()) == 1
+
+
+def test_our_own_question_sent_back_is_no_sign_of_life():
+    """Both sides have the same keys, and nothing but its number tells whose a question is."""
+    pair = connected({"dpd": 30}, {"dpd": 300})
+    for _ in range(100):
+        pair.clock.now += 1000
+        pair.i.poll(pair.clock.now)
+        for datagram in pair.collect("i"):
+            pair.give("i", datagram)
+        pair.pending = []
+    assert pair.i.drops.by_reason == {"reflected-dpd": dpd.TRIES}
+    assert pair.last("i", "deleted")["by"] == "dead-peer"
+
+    pair = connected({"dpd": 30}, {"dpd": 300})
+    pair.clock.now = 30000
+    pair.i.poll(pair.clock.now)
+    (question,) = pair.collect("i")
+    pair.give("i", question)
+    pair.settle()  # the peer's own answer, and then his own question
+    pair.clock.now += 300000
+    pair.r.poll(pair.clock.now)
+    pair.settle()
+    assert pair.i.drops.by_reason == {"reflected-dpd": 1}
+    assert pair.r.sas[0].dpd.tries == 0 and pair.states() == ("ESTABLISHED", "ESTABLISHED")
+
+
+def test_what_came_before_is_no_sign_of_life():
+    pair = connected({"dpd": 300}, {"dpd": 30})
+    sa = pair.r.sas[0]
+    pair.r.take_datagrams()
+    question = told(pair, dpd.R_U_THERE, 7)
+    informational.notify(pair.i, pair.i.sas[0], 24578)
+    notify = pair.i.take_datagrams()[0][1]
+    pair.give("r", notify)
+    pair.r.take_events()
+    for _ in range(20):
+        pair.clock.now += 20000
+        for datagram in (notify, question):
+            pair.give("r", datagram)
+        pair.r.poll(pair.clock.now)
+    assert sa not in pair.r.sas
+    assert [e["event"] for e in pair.r.take_events()].count("notify") == 0
+
+
+def test_of_an_sa_so_much_is_heard_and_its_delete():
+    pair = connected()
+    for _ in range(40):
+        informational.notify(pair.i, pair.i.sas[0], 24578)
+        pair.give("r", pair.i.take_datagrams()[0][1])
+    assert pair.r.drops.by_reason == {"too-many-informationals": 24}
+    pair.i.terminate("gw")
+    pair.settle()
+    assert pair.last("r", "deleted")["by"] == "peer"
 
 
 def test_without_dpd_a_question_changes_nothing():

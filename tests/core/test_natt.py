@@ -214,6 +214,19 @@ def test_a_mapping_that_changes_is_followed_under_protection_only():
     assert nat.states() == UP
 
 
+def test_our_own_question_sent_back_moves_nothing():
+    nat = Nat(branch={"dpd": 300}).connect()
+    sa = nat.r.sas[0]
+    path = sa.path
+    nat.clock.now = 60000
+    while nat.r.poll(nat.clock.now):
+        pass
+    ((_, question),) = nat.r.take_datagrams()
+    nat.r.receive(question, OFFICE[:1] + (4500, "203.0.113.66", 6666), nat.clock.now)
+    assert nat.r.drops.by_reason == {"reflected-dpd": 1}
+    assert sa.path == path and sa.dpd.tries == 1
+
+
 def test_the_office_renews_through_the_mapping():
     nat = Nat(True, True, {"lifetime": 600}, {"lifetime": 600}).connect()
     for _ in range(300):

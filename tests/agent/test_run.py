@@ -1,0 +1,168 @@
+# micropython: heapsize=1m
+"""What the loop does where the board cannot run, and what is behind a crash."""
+
+import os
+import sys
+
+from agent import crash, methods, run
+from agent.console import Refused
+from agent.names import Names
+from pair import Clock
+
+if not hasattr(sys, "print_exception"):  # CPython has no such function
+
+    def print_exception(error, file=None):
+        print("%s: %s" % (type(error).__name__, error), file=file or sys.stdout)
+
+    sys.print_exception = print_exception
+
+
+class Reset(BaseException):
+    """The board begins anew."""
+
+
+class Port:
+    def __init__(self):
+        self.ms = 0
+        self.typed = b""
+        self.written = b""
+
+    def ticks_ms(self):
+        return self.ms
+
+    def wait(self, ms, sockets=()):
+        self.ms += ms
+
+    def read_serial(self):
+        typed, self.typed = self.typed, b""
+        return typed
+
+    def write_serial(self, data):
+        self.written += data
+
+    def take_serial(self):
+        pass
+
+    def leave_serial(self):
+        pass
+
+    def reset(self):
+        raise Reset
+
+
+def stopped(code, interface=True):
+    """An agent whose boot failed."""
+    from agent import boot  # anew: the agent unloads it
+
+    port = Port()
+    agent = run.Agent({"name": "board"}, port)
+    agent.interface = interface
+
+    def fail(agent, path):
+        raise boot.Fatal(code, "why")
+
+    real, boot.boot = boot.boot, fail
+    try:
+        agent.start()
+    finally:
+        boot.boot = real
+    return agent, port
+
+
+def lasts(agent, port, ms, typing=0):
+    """How long it goes on, at most `ms`; somebody types every `typing` ms."""
+    began = port.ms
+    try:
+        while port.ms - began < ms:
+            if typing:
+                port.typed = b"\n"
+                port.ms += typing
+            agent.turn()
+    except Reset:
+        pass
+    return port.ms - began
+
+
+def test_a_board_that_found_no_network_begins_anew():
+    agent, port = stopped("no-network")
+    assert 30000 <= lasts(agent, port, 600000) <= 31000
+
+
+def test_not_while_somebody_is_about_to_mend_it():
+    agent, port = stopped("no-network")
+    assert lasts(agent, port, 600000, 20000) >= 600000
+    assert 10000 <= lasts(agent, port, 600000) <= 31000
+
+
+def test_what_a_new_beginning_does_not_mend():
+    for code, interface in (("bad-configuration", True), ("no-network", None)):
+        agent, port = stopped(code, interface)
+        assert lasts(agent, port, 600000) >= 600000
+
+
+def crashed(path, config, is_open):
+    agent = run.Agent({"name": "board"}, Port(), path)
+    agent.config, agent.open = config, is_open
+    try:
+        agent.crashed(ValueError("why"))
+    except Reset:
+        return "reset"
+    return "prompt"
+
+
+def test_behind_a_crash_is_no_prompt():
+    assert crashed("no/such/folder/", {}, False) == "reset"  # what is left to say finds no room
+    try:
+        assert crashed("", {}, False) == "reset"
+        assert crashed("", {}, True) == "prompt"
+        assert crash.last("") == "ValueError: why"
+        assert crash.last("") == ""  # told once
+    finally:
+        if "crash.txt" in os.listdir():
+            os.remove("crash.txt")
+
+
+def test_up_does_not_ask_for_the_name_of_a_peer_that_is_up():
+    class Peer:
+        name = "gw"
+        role = "initiator"
+
+    class Engine:
+        peers = (Peer,)
+        last_failure = {}
+        up = True
+        begun = 0
+
+        def find(self, name):
+            return self.up or None
+
+        def initiate(self, name, now):
+            self.begun += 1
+
+        def unreached(self, name, code, reason):
+            if not self.up:  # as the engine does
+                self.last_failure[name] = code, reason, 0
+
+    class Agent:
+        clock = Clock()
+        engine = Engine()
+
+        def wanted(self, peer, wanted):
+            pass
+
+    class Failing(Names):
+        def _resolved(self, name):
+            raise OSError(-2)
+
+    agent = Agent()
+    agent.names = Failing(agent, {"gw": "gw.example"}, ())
+    assert methods.up(agent, {"peer": "gw"}) == {"ok": True}
+    assert agent.engine.begun == 1
+    agent.engine.up = False
+    try:
+        methods.up(agent, {"peer": "gw"})
+    except Refused as refused:
+        assert str(refused) == "gw.example cannot be resolved: -2"
+    else:
+        raise AssertionError("it was not refused")
+    assert agent.engine.begun == 1
