@@ -40,7 +40,11 @@ class World:
         self.engines[side] = engine
         self._upkeep[side] = Upkeep(engine, lambda name, now: self._resolve(side))
         if role != "responder":
-            self._upkeep[side].want("gw", self.clock.now)
+            self.keep(side, self.clock.now)
+
+    def keep(self, side, since):
+        """From then on an end sees to its tunnel."""
+        self._upkeep[side].want("gw", since)
 
     def move(self, side):
         """DHCP gives an end another address, and its name follows; see agent/netwatch.py."""

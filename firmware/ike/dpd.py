@@ -26,6 +26,14 @@ def of(sa):
     return sa.dpd
 
 
+def dead(sa, reason):
+    """The peer of an SA does not answer any more: a failure, unless he does on another SA."""
+    engine, name = sa.engine, sa.peer.name
+    engine.deleted(sa, "dead-peer")
+    if engine.find(name) is None:
+        engine.last_failure[name] = ("dead-peer", reason, engine.clock())
+
+
 class Dpd:
     """What an SA asks its peer, and was asked. When to ask next is Sa.dpd_due."""
 
@@ -35,21 +43,23 @@ class Dpd:
         self._sa = sa
         # Random start, high bit 0 (section 6.2).
         self._sequence = struct.unpack("!I", sa.engine.hal.random(4))[0] & 0x7FFFFFFF
-        self._first = self._sequence + 1
+        self._first = self._open = self._sequence + 1
         self._theirs = None
-        self._asked = 0
+        self._asked = 0  # how often
 
     def ask(self, now):
         """Nothing was heard for too long."""
         sa = self._sa
         if self.tries == TRIES:
-            sa.engine.dead(sa, "no answer to %d R-U-THERE" % TRIES)
+            dead(sa, "no answer to %d R-U-THERE" % TRIES)
             return
-        if self.tries == 0:  # repeated with the number it had
-            self._sequence = self._sequence + 1 & 0xFFFFFFFF
+        if self.tries == 0:
+            self._open = self._sequence + 1
+        # Each with a number of its own: some take a question that comes again for a replay.
+        self._send(R_U_THERE, self._sequence + 1)
+        self._sequence += 1
         self.tries += 1
         sa.dpd_due = now + _RETRY_MS
-        self._send(R_U_THERE, self._sequence)
 
     def notified(self, number, body):
         """R-U-THERE or its ACK, authenticated: whether it is new. Drop where it is not about this
@@ -59,8 +69,9 @@ class Dpd:
             raise Drop("bad-dpd")
         sequence = struct.unpack("!I", body[24:28])[0]
         if number == R_U_THERE_ACK:
-            if not self.tries or sequence != self._sequence:
+            if not self._open <= sequence <= self._sequence:
                 raise Drop("unexpected-dpd-ack")
+            self._open = sequence + 1
             sa.follow()
             return True
         if self._first <= sequence <= self._sequence:

@@ -416,11 +416,6 @@ class Engine:
         except (HalError, MemoryError):
             self.drops.count("not-renewed")
 
-    def dead(self, sa, reason):
-        """The peer of an SA does not answer any more."""
-        self.last_failure[sa.peer.name] = ("dead-peer", reason, self.clock())
-        self.deleted(sa, "dead-peer")
-
     def give_up(self, sa):
         """Forget an exchange that is not needed any more."""
         self.sas.remove(sa)

@@ -121,6 +121,8 @@ def receive(sa, header, datagram, digest, now):
         sa.iv = sa.last
         sa.follow()
     sa.replay.accept(digest)
+    if not reply:  # a rival's message 5 comes later, and its timer with it
+        sa.retransmitter = None
     if not sa.initiator:
         sa.expires = sa.engine.clock() + HALF_OPEN_MS
     if reply and not _send_or_fail(sa, number + 1, reply, answer):
@@ -422,7 +424,10 @@ def _established(sa, now):
 
 def give_up(sa):
     """The time of an exchange is up."""
-    if sa.state == "MAIN_R1":  # anyone can send a message 1: no failure of the peer's
+    # Anyone can send a message 1; and a peer that is up has given up what he began: no failures.
+    up = sa.engine.find(sa.peer.name)
+    is_up = up and up.established and up.established >= sa.started and up.path[2] == sa.path[2]
+    if sa.state == "MAIN_R1" or (sa.state == "MAIN_R2" and is_up and not sa.refusal):
         if not sa.spare:
             rivals.discard(sa)
         sa.engine.abandoned(sa)

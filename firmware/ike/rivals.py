@@ -11,8 +11,9 @@ the first that is authenticated ends the others.
   so far, the initiator's until its first line has waited for message 6; then one every 100 ms.
 - A message 2 makes a rival of the spare, and a new spare. Of a message 3 or 4 the spare keeps only
   what it brought: the rival is *folded*, until its Diffie-Hellman is due (ike/folded.py).
-- An initiator's spares have no timers; a responder's ends the exchange, whatever still comes. When
-  a line repeats its message for the second time, the messages before are repeated too: what
+- An initiator's spares have no timers, and take nothing more once the first line has ended: with
+  a message now and then an exchange would never end. A responder's ends the exchange. When the
+  first line repeats its message for the second time, the messages before are repeated too: what
   answered them may not have been the peer, and the peer's answer lost.
 - There are so many rivals and no more: the first that come, and each exchange has its share. An
   attacker who places more, all well-formed and each another, before the peer's own single message
@@ -53,6 +54,8 @@ def receive(engine, lines, header, datagram, digest, now):
         if asked:  # the responder's cookie is taken only with a valid answer
             line.cky_r = header.cky_r
         try:
+            if line.spare and line.initiator and all(sa.spare or sa.rival for sa in others(line)):
+                raise Drop("old-message")
             if line.spare and not asked and not header.encrypted:
                 from ike import folded
 

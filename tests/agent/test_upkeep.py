@@ -5,7 +5,7 @@ import modules
 from agent import names, netwatch, standby
 from agent.upkeep import Upkeep
 from cheap import CheapHal
-from ike import policy
+from ike import dpd, policy
 from ike.engine import Engine
 from ike.policy import Peer
 from pair import PSK, SUITE, Clock
@@ -110,7 +110,7 @@ class Agent:
 
     def lose(self, name):
         """An SA is gone: its peer does not answer."""
-        self.engine.dead(self.engine.find(name), "no answer")
+        dpd.dead(self.engine.find(name), "no answer")
 
 
 # --- names --------------------------------------------------------------------------------------

@@ -51,6 +51,21 @@ def test_both_sides_at_once_settle_on_one_sa():
         assert world.most_sas < 12
 
 
+def test_what_the_faster_side_ended_is_no_failure():
+    """The slower one's exchange is given up; its half at the faster one ends by its timer."""
+    given_up = 0
+    for seed in range(20):
+        world = World(seed, ("both", "both"), lifetime=3600)
+        world.keep("r", 10 * seed)
+        world.run(60000)
+        assert len(world.common()) == 1, seed
+        begun = [world.count(side, "established", role="responder") for side in "ir"]
+        given_up += sum(begun) == 1
+        for side in "ir":
+            assert world.count(side, "failed") == 0, seed
+    assert given_up  # that is what this is about
+
+
 def test_both_sides_at_once_with_loss():
     for seed in range(10):
         world = World(seed, ("both", "both"), lifetime=600, dpd=20, loss=20)
@@ -218,6 +233,21 @@ def test_a_responder_that_has_had_enough_ends_it():
 # --- dead peer detection ------------------------------------------------------------------------
 
 
+def test_a_dead_sa_beside_one_that_is_up_is_no_failure_of_the_peers():
+    pair = connected({"dpd": 30}, {"dpd": 30})
+    old = pair.r.sas[0]
+    pair.i.begin(pair.i.peers[0], 0)
+    pair.settle(6)  # the delete of what was replaced is lost
+    pair.pending = []
+    while old in pair.r.sas and pair.clock.now < 200000:
+        pair.clock.now += 1000
+        old.expires = None
+        pair.settle()
+    pair.collect("r")
+    assert pair.last("r", "deleted")["by"] == "dead-peer"
+    assert pair.r.find("gw") and pair.r.last_failure == {} == pair.r.last_down
+
+
 def test_dpd_asks_only_when_idle_and_stops_when_answered():
     pair = connected({"dpd": 30}, {"dpd": 0})
     sa = pair.i.sas[0]
@@ -249,6 +279,55 @@ def test_dpd_gives_up_after_its_tries():
     assert pair.i.last_failure["gw"][0] == "dead-peer"
     asked = [d for side, d in pair.log[6:] if side == "i"]
     assert len(asked) == dpd.TRIES
+
+
+def test_each_question_has_a_number_of_its_own():
+    """pluto takes one that comes again for a replay, and does not answer it."""
+    pair = connected({"dpd": 30}, {"dpd": 300})
+    sa = pair.i.sas[0]
+    questions, answers = [], []
+    for _ in range(3):
+        pair.clock.now = sa.dpd_due
+        pair.i.poll(pair.clock.now)
+        questions += pair.collect("i")
+        pair.give("r", questions[-1])
+        answers += pair.collect("r")
+        pair.pending = []  # each answer is late
+    assert len(questions) == len(answers) == 3 and pair.r.drops.by_reason == {}
+    pair.give("i", answers[1])
+    assert sa.dpd.tries == 0 and pair.i.drops.by_reason == {}
+    pair.give("i", answers[2])
+    for answer in answers:
+        pair.give("i", answer)
+    assert pair.i.drops.by_reason == {"unexpected-dpd-ack": 3}
+
+
+def test_both_ask_at_once():
+    pair = connected({"dpd": 30}, {"dpd": 30})
+    for _ in range(10):
+        pair.clock.now += 30000
+        pair.i.poll(pair.clock.now)
+        pair.r.poll(pair.clock.now)
+        pair.settle()
+    assert pair.i.drops.by_reason == pair.r.drops.by_reason == {}
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+
+
+def test_a_question_that_was_not_sent_is_not_unanswered():
+    pair = connected({"dpd": 30}, {"dpd": 300})
+
+    def refuse(*_):
+        raise HalError("no engine")
+
+    crypt, informational.keys.crypt = informational.keys.crypt, refuse
+    try:
+        for _ in range(100):
+            pair.clock.now += 1000
+            pair.settle()
+    finally:
+        informational.keys.crypt = crypt
+    assert pair.i.drops.by_reason["not-watched"] > dpd.TRIES
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
 
 
 def test_a_question_that_cannot_be_made_is_made_later():

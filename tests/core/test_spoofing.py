@@ -1,6 +1,8 @@
 # micropython: heapsize=2m deadline=180
 """No clear or corrupt packet costs an honest exchange, up to the limits that rivals.py names."""
 
+import struct
+
 from cheap import CheapHal
 from ike import folded, halfopen, mainmode, rivals, wire
 from ike import registry as R
@@ -615,6 +617,55 @@ def test_what_authenticated_a_peer_stays_remembered():
     pair.r.sas = [sa for sa in pair.r.sas if sa.spare]
     assert finish(pair)
     assert len(pair.r.firsts) <= 16
+
+
+def test_an_exchange_ends_whatever_is_sent_now_and_then():
+    """One message 4 before the last line's end, each of which makes another, while the gateway is
+    away: the attempt fails, so that there are others, and a backup is called."""
+    for preset, pause, most in (("fast", 20000, 110000), ("strongswan", 150000, 900000)):
+        pair = Pair({"crypto": CheapHal(b"i"), "retransmit": preset}, {"crypto": CheapHal(b"r")})
+        pair.i.initiate("gw", 0)
+        pair.settle(3)
+        sa = pair.i.sas[0]
+        number = 0
+        while pair.i.sas and pair.clock.now < 2 * most:
+            if pair.clock.now % pause == 0:
+                number += 1
+                bodies = [(R.KE, struct.pack("!I", 1 << 24 | number) * 64), (R.NONCE, bytes(32))]
+                chain = wire.chain(bodies)
+                pair.give("i", wire.message(sa.cky_i, sa.cky_r, R.KE, R.ID_PROT, False, 0, chain))
+            pair.clock.now += 500
+            while pair.i.poll(pair.clock.now):
+                pass
+            pair.collect("i")
+        assert number > 2 and pair.last("i", "failed")["t_ms"] < most, preset
+        assert pair.i.last_failure["gw"][0] == "no-answer"
+
+
+def test_a_rival_that_waits_for_its_turn_has_no_timer():
+    """That of its message 3 is over: message 5 would never be sent."""
+    pair = Pair({"crypto": CheapHal(b"i")}, {"crypto": CheapHal(b"r")})
+    pair.i.initiate("gw", 0)
+    pair.settle(1)
+    second = pair.pending[0][1]
+    pair.give("i", second)
+    pair.give("i", second[:8] + b"another!" + second[16:])
+    pair.collect("i")
+    pair.pending = []
+    while not any(sa.state == "MAIN_I2" and sa.retransmitter.attempt == 6 for sa in pair.i.sas):
+        pair.clock.now += 50
+        pair.i.poll(pair.clock.now)
+    pair.clock.now += 8000
+    for sa in [sa for sa in pair.i.sas if not sa.spare]:
+        chain = wire.chain([(R.KE, sa.cky_r * 32), (R.NONCE, bytes(32))])
+        pair.give("i", wire.message(sa.cky_i, sa.cky_r, R.KE, R.ID_PROT, False, 0, chain))
+    (rival,) = [sa for sa in pair.i.sas if sa.rival]
+    assert rival.state == "MAIN_I3" and rival.retransmitter is None
+    assert pair.i.deadline() is not None
+    pair.clock.now += 500
+    while pair.i.poll(pair.clock.now):
+        pass
+    assert rival.x is None and rival.retransmitter.attempt == 0
 
 
 def test_one_failure_is_told_for_all_lines():

@@ -222,6 +222,20 @@ MUTANTS = [
         "wrong_psk",
     ),
     Mutant(
+        "an exchange whose first line has ended goes on",
+        "ike/rivals.py",
+        "if line.spare and line.initiator and all(",
+        "if False and all(",
+        "now_and_then",
+    ),
+    Mutant(
+        "what the peer gave up is a failure",
+        "ike/mainmode.py",
+        'sa.state == "MAIN_R2" and is_up and',
+        "False and",
+        "faster_side",
+    ),
+    Mutant(
         "what others begin is waited for",
         "ike/engine.py",
         "known = is_up or sa.initiator or anybodys",
