@@ -16,7 +16,7 @@ _BURST = const(8)  # datagrams taken before the others get their turn; lwIP queu
 _MAX_STARVED = const(100)  # turns in a row without memory
 _RELIEF = const(10)  # after so many of them what is not authenticated makes room
 _NO_NETWORK_MS = const(30000)  # until a board that found no network begins anew
-_COMMON = const(("message", "retransmit"))
+_COMMON = const(("message", "retransmit", "drop"))
 _MAX_FRESH = const(8)  # events that wait for a quiet moment
 
 

@@ -11,6 +11,8 @@ import struct
 
 from micropython import const
 
+from ike import rivals
+
 GRACE_MS = const(30000)  # how long a responder keeps what was replaced
 _BACKOFF_MS = const(2000)
 MAX_BACKOFF_MS = const(300000)
@@ -65,8 +67,10 @@ def replace(engine, sa, now):
             continue  # another of those that one configured peer stands for
         if other.state == "ESTABLISHED":
             _settle(engine, sa, other, now)
-        elif other.initiator and other.state in ("MAIN_I1", "MAIN_I2") and not other.spare:
-            engine.give_up(other)  # the peer was faster, and does not know of ours yet
+        elif other.state in ("MAIN_I1", "MAIN_I2") and not other.spare:
+            lines = rivals.others(other)
+            if all(line.state != "MAIN_I3" for line in lines):
+                engine.give_up(other)  # the peer was faster, and does not know of ours yet
 
 
 def _settle(engine, new, old, now):

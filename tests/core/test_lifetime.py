@@ -5,7 +5,7 @@ import struct
 
 from cheap import CheapHal
 from hal import HalError
-from ike import dpd, informational, lifetime
+from ike import dpd, halfopen, informational, lifetime
 from ike import registry as R
 from keeping import World
 from pair import Pair
@@ -64,6 +64,30 @@ def test_what_the_faster_side_ended_is_no_failure():
         for side in "ir":
             assert world.count(side, "failed") == 0, seed
     assert given_up  # that is what this is about
+
+
+def test_an_exchange_whose_message_5_is_on_its_way_is_not_given_up():
+    """Whatever else came under its cookie: the peer may have an SA of it already."""
+    pair = Pair({"crypto": CheapHal(b"i")}, {"crypto": CheapHal(b"r")})
+    pair.i.peers[0].role = pair.r.peers[0].role = "both"
+    pair.i.halfopen = halfopen
+    pair.i.initiate("gw", 0)
+    pair.settle(1)
+    second = pair.pending[0][1]
+    pair.give("i", second)
+    pair.give("i", second[:8] + b"another!" + second[16:])
+    (third, _) = pair.collect("i")
+    pair.give("r", third)
+    pair.collect("r")
+    pair.give("i", pair.pending[-1][1])
+    pair.collect("i")
+    pair.pending = []  # message 5 is lost
+    ours = {sa.state for sa in pair.i.sas if not sa.spare}
+    assert ours == {"MAIN_I3", "MAIN_I2"}
+    pair.r.initiate("gw", 0)
+    pair.settle()
+    assert pair.i.find("gw").state == "ESTABLISHED" and not pair.i.find("gw").initiator
+    assert {sa.state for sa in pair.i.sas if sa.initiator and not sa.spare} == ours
 
 
 def test_both_sides_at_once_with_loss():
