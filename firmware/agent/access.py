@@ -23,6 +23,7 @@ from modules import unload
 
 _FRESH_MS = const(60000)  # a challenge is good for so long
 _MAX_WAIT_S = const(3600)
+_MANY = const(13)  # as many as cost the most
 _PURPOSE = const(b"ikelet provision")
 
 
@@ -41,7 +42,7 @@ def _auth(agent, params):
         raise Refused("this board has no password")
     secrets = store.secrets_of(agent.path)
     now = agent.clock()
-    failures = int(secrets.read(store.FAILURES) or b"0")
+    failures = _count(secrets.read(store.FAILURES))
     left = agent.failed_at + _wait_ms(failures) - now
     if left > 0:
         raise Refused("after %d wrong passwords in a row wait %d s" % (failures, -(-left // 1000)))
@@ -67,6 +68,15 @@ def _auth(agent, params):
     agent.failed_at = 0
     agent.open_until = now + OPEN_MS
     return {"ok": True}
+
+
+def _count(kept):
+    """How many wrong ones in a row flash knows of. What was cut off while it was written counts as
+    many: else that would be the way to have it forgotten."""
+    try:
+        return 0 if kept is None else int(kept)
+    except ValueError:
+        return _MANY
 
 
 def _wait_ms(failures):

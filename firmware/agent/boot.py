@@ -78,8 +78,8 @@ def boot(agent, path):
 
         try:
             agent.syslog = syslog.start(agent)
-        except OSError as error:
-            raise Fatal("no-network", "syslog.address: error %d" % error.errno)
+        except OSError as error:  # tunnels matter more than what is told of them
+            agent.event({"event": "syslog", "reason": "syslog.address: " + str(error)})
     from ike.engine import Engine
 
     gc.collect()
@@ -363,5 +363,5 @@ def _network_reason(error, address, port):
         125: elsewhere,
         13: ("port-forbidden", "no permission to use UDP port %d; take one above 1023" % port),
     }
-    other = ("no-network", "cannot open %s port %d: error %d" % (address, port, error.errno))
+    other = ("no-network", "cannot open %s port %d: error %s" % (address, port, error))
     return known.get(error.errno, other)

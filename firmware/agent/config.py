@@ -91,7 +91,7 @@ def psk_bytes(text):
 
 
 def address_family(text):
-    """4 or 6 for an IP address literal, else 0."""
+    """4 or 6 for an IP address literal, else 0; an IPv4 address within IPv6 is none."""
     if not isinstance(text, str):
         return 0
     if ":" not in text:
@@ -100,11 +100,8 @@ def address_family(text):
     head, gap, tail = text.partition("::")
     left = head.split(":") if head else []
     right = tail.split(":") if tail else []
-    count = len(left) + len(right)
     right = left + right
-    if right and address_family(right[-1]) == 4:
-        right.pop()
-        count += 1
+    count = len(right)
     groups = all(0 < len(g) <= 4 and _only(g, "0123456789abcdefABCDEF") for g in right)
     return 6 if groups and (count < 8 if gap else count == 8) else 0
 
@@ -221,6 +218,8 @@ def _check_together(config):
             errors.append("network.%s: needs network.%s" % (key, needed))
     if "netmask" in network and (bind in WILDCARDS or address_family(bind) != 4):
         errors.append("network.netmask: needs an IPv4 address in network.bind")
+    if network.get("port", 500) == network.get("natt_port", 0):
+        errors.append("network.natt_port: the same as network.port")
     seen = {}
     for name, peer in config["peer"].items():
         address = peer["address"].lower()
@@ -232,6 +231,8 @@ def _check_together(config):
         if address in seen:
             errors.append(where + "also that of peer." + seen[address])
         seen[address] = name
+        if _is_nobodys(address):
+            errors.append(where + _shown(address) + " is no one host")
         if address_family(address) not in (0, address_family(bind)):
             errors.append(where + "not of the family of network.bind")
         if "backup" in peer:
@@ -314,6 +315,8 @@ def _is_verifier(value):
     parts = value.split("$") if isinstance(value, str) else ()
     if len(parts) != 3 or not _only(parts[0], "0123456789") or not 4 <= len(parts[0]) <= 8:
         return False
+    if parts[0][0] == "0":
+        return False
     digits = _only(parts[1] + parts[2], "0123456789abcdef")
     return digits and len(parts[1]) == 32 and len(parts[2]) == 64
 
@@ -358,6 +361,14 @@ def _is_netmask(text):
         mask = mask << 8 | int(octet)
     host = 0xFFFFFFFF - mask
     return host & (host + 1) == 0
+
+
+def _is_nobodys(address):
+    """Whether an address is unspecified, for many, or reserved."""
+    if address_family(address) == 4:
+        first = int(address.split(".")[0])
+        return first == 0 or first >= 224
+    return address_family(address) == 6 and (address == "::" or address[:2] == "ff")
 
 
 def _is_octet(text):

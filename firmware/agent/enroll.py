@@ -7,7 +7,6 @@ with its key, or the new one.
 """
 
 import gc
-import json
 from binascii import a2b_base64, b2a_base64
 
 import hal
@@ -56,12 +55,16 @@ def enroll_install(agent, params):
     """Take the certificate that was sent with config.put: {"chain", "time"}, see schema.json. It
     counts from the next boot."""
     try:
-        given = json.loads(agent.received)
+        return _install(agent, provisioning.taken(agent))
+    except MemoryError:  # what was put is gone: the console need not try again
+        raise Refused(provisioning.NO_MEMORY)
+
+
+def _install(agent, given):
+    try:
         chain, time = given["chain"], given["time"]
-    except (ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         raise Refused("enroll.install wants chain and time by config.put before")
-    finally:
-        agent.received = ""
     try:
         new = store.current(agent.path)
     except (store.Empty, store.Lost, ValueError):

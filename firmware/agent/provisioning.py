@@ -1,10 +1,12 @@
 """The configuration, as it comes over the console. Loaded for each call alone."""
 
+import gc
 import json
 
 from agent.console import Refused
 from modules import unload
 
+NO_MEMORY = "no memory for that: reset the board and try again, or with fewer peers or proposals"
 _MAX_CONFIG = 24576  # characters: certificates are the most of it
 
 
@@ -24,16 +26,24 @@ def config_put(agent, params):
 def config_commit(agent, params):
     """Check what was put, and make it the configuration of the next boot: all of it or nothing."""
     try:
-        new = json.loads(agent.received)
+        accept(agent, taken(agent))
+    except MemoryError:  # what was put is gone: the console need not try again
+        raise Refused(NO_MEMORY)
+    finally:
+        unload("agent.config", "agent.store")
+    return {"ok": True}
+
+
+def taken(agent):
+    """What was put, as a value; Refused where it is no JSON."""
+    gc.collect()
+    try:
+        return json.loads(agent.received)
     except ValueError:
         raise Refused("not JSON")
     finally:
         agent.received = ""
-    try:
-        accept(agent, new)
-    finally:
-        unload("agent.config", "agent.store")
-    return {"ok": True}
+        gc.collect()
 
 
 def accept(agent, new):

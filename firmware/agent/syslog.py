@@ -70,7 +70,7 @@ class Syslog:
         name = event["event"][:_MAX_NAME]
         priority = self._facility * 8 + _SEVERITIES.get(name, _INFORMATIONAL)
         header = "<%d>1 %s %s ikelet - %s" % (priority, _timestamp(self._now()), self._name, name)
-        uptime = event["t_ms"] // 10  # in hundredths of a second
+        uptime = event["t_ms"] // 10 & 0xFFFFFFFF  # TimeTicks: hundredths of a second
         return '%s [meta sequenceId="%d" sysUpTime="%d"] %s' % (header, number, uptime, text)
 
 

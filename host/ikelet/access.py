@@ -16,6 +16,7 @@ from ikelet.errors import IkeletError, MisuseError
 
 ITERATIONS = 600_000  # a quarter of a second here, for each guess of whoever reads a board's flash
 MINIMUM_BITS = 40  # by psk.estimated_bits
+_MOST = 10_000_000  # iterations: some seconds
 _PURPOSE = b"ikelet provision"
 
 
@@ -26,7 +27,7 @@ class AccessError(IkeletError):
 def read_password(path: Path) -> str:
     """The password in a file, without the end of its line; ValueError ends a sentence about it."""
     try:
-        text = path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        text = path.read_text(encoding="utf-8-sig").removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise ValueError(f"cannot be read: {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -56,9 +57,22 @@ def verifier(password: str) -> str:
 
 
 def proof(password: str, challenge: dict[str, Any]) -> str:
-    """The answer to a board's challenge, in hex."""
-    key = _client_key(password, bytes.fromhex(challenge["salt"]), int(challenge["iterations"]))
-    text = _PURPOSE + bytes.fromhex(challenge["challenge"])
+    """The answer to a board's challenge, in hex; AccessError.
+
+    Whoever poses as the board gets something to try guesses on, so each must cost him as much as
+    us: the challenge does not choose how little.
+    """
+    try:
+        salt, iterations = bytes.fromhex(challenge["salt"]), int(challenge["iterations"])
+        text = _PURPOSE + bytes.fromhex(challenge["challenge"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise AccessError("what the board says of its password makes no sense") from error
+    if not ITERATIONS <= iterations <= _MOST:
+        raise AccessError(
+            f"the board wants a proof of {iterations} iterations, but passwords are provisioned "
+            f"with {ITERATIONS}: it may not be the board that it seems to be"
+        )
+    key = _client_key(password, salt, iterations)
     signature = hmac.digest(hashlib.sha256(key).digest(), text, "sha256")
     return bytes(a ^ b for a, b in zip(key, signature, strict=True)).hex()
 

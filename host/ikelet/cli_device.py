@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,8 @@ def status(
     """
     from ikelet import statusview
 
+    if watch is not None and not math.isfinite(watch):
+        raise MisuseError(f"--watch {watch}: give a number of seconds")
     show = statusview.Watch(as_json, events)
     with _console(url, board_name, config, allow_weak_psk) as console:
         answer = show.once(console) if watch is None else show.over(console, watch)

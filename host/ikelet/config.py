@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,11 @@ def load(path: Path, *, allow_weak_psk: bool = False) -> Config:
         raise ConfigError([f"{path}: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise ConfigError([f"{path}: not UTF-8 text"]) from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         # tomllib tells a position and what it expected, never the text itself.
         raise ConfigError([f"{path}: not TOML: {error}"]) from error
+    except RecursionError as error:
+        raise ConfigError([f"{path}: not a configuration: nested too deeply"]) from error
     try:
         return check(raw, path.parent, allow_weak_psk=allow_weak_psk)
     except ConfigError as error:
@@ -290,9 +292,13 @@ class _Checker:
     def _read_psk(self, file: str, path: str) -> str | None:
         place = self.folder / file
         try:
-            text = place.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-        except (OSError, UnicodeDecodeError) as error:
+            # "-sig": some editors put a mark before the text, which is no part of the key.
+            text = place.read_text(encoding="utf-8-sig")
+            text = text.removesuffix("\n").removesuffix("\r")
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            if "\0" in file:
+                reason = "no name of a file"
             self.errors.append(f"{path}.psk_file cannot be read: {place}: {reason}")
             return None
         self._warn_of_readers(place)
@@ -335,6 +341,8 @@ class _Checker:
                     f"peer.{name}.address is IPv{address.version}, but network.bind ({bind}) is "
                     f"IPv{bind.version}; give both of one family"
                 )
+            if not isinstance(address, str) and (why := _why_nobodys(address)):
+                self.errors.append(f"peer.{name}.address is {address}, {why}; give the gateway's")
             other = seen.setdefault(str(address), name)
             if other != name:
                 self.errors.append(
@@ -346,6 +354,11 @@ class _Checker:
         for key, needed in (("wifi_key", "ssid"), ("gateway", "netmask")):
             if key in network and needed not in network:
                 self.errors.append(f"network.{key} is of no use without network.{needed}; add it")
+        if network["port"] == network["natt_port"]:
+            self.errors.append(
+                f"network.natt_port is {network['natt_port']}, as network.port is; give it "
+                f"another (4500 is usual), or 0 for none"
+            )
         if "netmask" not in network:
             return
         bind = ip_address(network["bind"])
@@ -359,6 +372,16 @@ class _Checker:
         gateway = network.get("gateway")
         if gateway and ip_address(gateway) not in own:
             self.errors.append(f"network.gateway is {gateway}, which is not within {own}")
+
+
+def _why_nobodys(address: IPv4Address | IPv6Address) -> str | None:
+    """Why no single host can have an address, as the end of a sentence."""
+    if address.is_multicast:
+        return "which is a group's"
+    first = int(address) >> 24
+    if address.is_unspecified or (address.version == 4 and (first == 0 or first >= 240)):
+        return "which no host has"
+    return None
 
 
 def _why_no_backup(name: str, peers: Table) -> str | None:
@@ -413,7 +436,9 @@ def _why_not_text(value: str, kind: str, spec: Table) -> str | None:
         return f"has {len(value)} characters; use 1 to 255"
     if kind == "text" and not spec["min"] <= len(value.encode()) <= spec["max"]:
         return f"has {len(value.encode())} bytes; use {spec['min']} to {spec['max']}"
-    if kind == "verifier" and not re.fullmatch(r"[0-9]{4,8}\$[0-9a-f]{32}\$[0-9a-f]{64}", value):
+    if kind == "verifier" and not re.fullmatch(
+        r"[1-9][0-9]{3,7}\$[0-9a-f]{32}\$[0-9a-f]{64}", value
+    ):
         return "is not made here; put the password into a file and name that in password_file"
     if kind in ("ipv4", "netmask"):
         return _why_not_ipv4(value, kind)
@@ -464,7 +489,9 @@ def _why_not_proposal(proposal: object) -> str | None:
 
 def _is_address(text: str) -> bool:
     try:
-        return "%" not in text and bool(ip_address(text))
+        # No zone; nor an IPv4 address within one of IPv6, which never comes on a wire.
+        odd = "%" in text or (":" in text and "." in text)
+        return not odd and bool(ip_address(text))
     except ValueError:
         return False
 

@@ -18,6 +18,11 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from ikelet.device import DEADLINE, Device
 from ikelet.errors import IkeletError
 
+try:
+    from termios import error as termios_error  # no OSError: a port that went away while opened
+except ImportError:  # Windows
+    termios_error = OSError  # type: ignore[assignment,misc]
+
 Status = Mapping[str, Any]
 Tell = Callable[[str], None]
 
@@ -53,7 +58,7 @@ class Watched:
             try:
                 with Device(self.url, deadline=DEADLINE) as device:
                     self._follow(device)
-            except IkeletError as error:
+            except (IkeletError, OSError, termios_error) as error:
                 self._answer = None
                 self._say(str(error))
             self._ended.wait(self._every)
@@ -61,7 +66,8 @@ class Watched:
     def _follow(self, device: Device) -> None:
         """Ask until it does not answer."""
         while not self._ended.is_set():
-            answer = device.call("status")
+            # One that asks for a name may be deaf for a while, and opening its port may reset it.
+            answer = device.call("status", timeout=DEADLINE)
             try:
                 list(families({self.url: answer}))
             except (AttributeError, KeyError, TypeError, ValueError) as error:

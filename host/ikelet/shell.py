@@ -34,7 +34,7 @@ class Shell:
 
     def __init__(self, console: Console, show: Callable[[str], None]) -> None:
         self._console = console
-        self._show = show
+        self._print = show
         self._ended = threading.Event()
         self._failed = False
 
@@ -55,6 +55,10 @@ class Shell:
             watcher.join(timeout=5)
         return 1 if self._failed else 0
 
+    def _show(self, text: str) -> None:
+        """A lone surrogate, which JSON can spell, cannot be printed."""
+        self._print(text.encode(errors="replace").decode())
+
     def _serve(self, line: str) -> None:
         if line in ("help", "?"):
             self._show(HELP)
@@ -65,7 +69,7 @@ class Shell:
                 self._console.notify(method, params)
                 return
             answer = self._console.call(method, params, _TIMEOUT)
-        except (IkeletError, ValueError) as error:
+        except (IkeletError, ValueError, RecursionError) as error:
             self._failed = True
             self._show(f"! {error}")
         else:

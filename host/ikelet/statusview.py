@@ -8,10 +8,13 @@ from typing import Any, NoReturn
 
 from rich.console import Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from ikelet.console import Console
+from ikelet.device import DEADLINE
+from ikelet.errors import IkeletError
 from ikelet.show import kilobytes, terminal
 
 Status = Mapping[str, Any]
@@ -37,12 +40,21 @@ class Watch:
 
     def once(self, console: Console) -> Status:
         """The agent's answer, which is shown."""
-        answer: Status = console.call(self._method)
+        answer, shown = self._asked(console)
         if self._as_json:
             print(json.dumps({"event": self._method, **answer}), flush=True)
         else:
-            self._terminal.print(self._rendered(answer))
+            self._terminal.print(shown)
         return answer
+
+    def _asked(self, console: Console) -> tuple[Status, RenderableType]:
+        """The agent's answer, and what it looks like. A board that asks for a name may be deaf for
+        a while."""
+        answer: Status = console.call(self._method, timeout=DEADLINE)
+        try:
+            return answer, self._rendered(answer)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise IkeletError(f"that is no answer of an agent: {error!r}") from error
 
     def over(self, console: Console, seconds: float) -> NoReturn:
         """Again and again, in place on a terminal. Ctrl-C, or LinkError, ends it."""
@@ -52,7 +64,7 @@ class Watch:
                 self._pause(console, seconds)
         with Live(console=self._terminal, auto_refresh=False, screen=True) as live:
             while True:
-                live.update(self._rendered(console.call(self._method)), refresh=True)
+                live.update(self._asked(console)[1], refresh=True)
                 self._pause(console, seconds)
 
     def _pause(self, console: Console, seconds: float) -> None:
@@ -99,13 +111,13 @@ def span(seconds: float) -> str:
 
 
 def _headline(status: Status) -> str:
-    who = status.get("device") or "an agent that cannot run"
+    who = escape(status.get("device") or "an agent that cannot run")
     mode = status.get("mode", "")
     colour = {"production": "green", "stopped": "red"}.get(mode, "yellow")
     up = span(status["uptime_ms"] / 1000)
     return (
         f"  [bold]{who}[/]  [{colour}]{mode}[/]  [dim]up for[/] {up}  "
-        f"[dim]ikelet {status['version']} on {status['board']}[/]"
+        f"[dim]ikelet {escape(status['version'])} on {escape(status['board'])}[/]"
     )
 
 

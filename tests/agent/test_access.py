@@ -225,3 +225,15 @@ def test_a_new_configuration_forgets_failures():
     assert "wrong_proofs" not in secrets.kept
     assert b"x" in secrets.kept["secret_a"] and b'"x"' not in files.kept["config_a.json"]
     assert store.Store(files, secrets).load() == {"device": {"password": "x"}, "peer": {}}
+
+
+def test_a_count_that_was_cut_off_counts_as_many():
+    for kept in (b"", b"x"):
+        board, flash = Board(), Flash()
+        flash.kept[store.FAILURES] = kept
+        try:
+            board.log_in()
+        except Refused as error:
+            assert "wait 3600 s" in str(error)
+        else:
+            raise AssertionError("it let us in")

@@ -240,6 +240,24 @@ class TestHost:
         made = bytes(a ^ b for a, b in zip(key, signature, strict=True))
         assert base64.b64encode(made) == b"dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
 
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"iterations": 1}, "may not be the board"),
+            ({"iterations": 10**9}, "may not be the board"),
+            ({"iterations": "x"}, "makes no sense"),
+            ({"salt": "zz"}, "makes no sense"),
+            ({"salt": None}, "makes no sense"),
+        ],
+    )
+    def test_who_poses_as_the_board_does_not_say_what_a_guess_costs(
+        self, changes: dict[str, Any], words: str
+    ) -> None:
+        challenge = {"salt": "00" * 16, "challenge": "11" * 16, "iterations": access.ITERATIONS}
+        assert len(access.proof(PASSWORD, challenge)) == 64
+        with pytest.raises(access.AccessError, match=words):
+            access.proof(PASSWORD, challenge | changes)
+
     def test_a_verifier_has_a_salt(self) -> None:
         first, second = access.verifier(PASSWORD), access.verifier(PASSWORD)
         assert first != second

@@ -41,6 +41,11 @@ WRONG = [
     ("peer.hq.address", "hq", ['"hq"', "address", "or a name"]),
     ("peer.hq.address", "-hq.example", ['"-hq.example"', "or a name"]),
     ("peer.hq.address", "10.9.1", ['"10.9.1"', "or a name"]),
+    ("peer.hq.address", "0.0.0.0", ["0.0.0.0", "no host has"]),
+    ("peer.hq.address", "255.255.255.255", ["no host has"]),
+    ("peer.hq.address", "224.0.0.1", ["a group's"]),
+    ("peer.hq.remote_id", "::ffff:10.9.0.9", ["IP address"]),
+    ("network.natt_port", 500, ["is 500", "as network.port is", "4500"]),
     ("peer.hq.backup", "other", ['"other"', "no other peer"]),
     ("peer.hq.backup", "hq", ["no other peer"]),
     ("peer.hq.backup", 7, ["a whole number", "a text"]),
@@ -315,3 +320,29 @@ def test_generated_keys_are_strong_and_differ() -> None:
     for key in keys:
         assert len(psk.decoded(key)) == 24
         assert psk.estimated_bits(key, config.schema()["psk"]["words"]) > 150
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a = " + "1" * 5000, "not TOML"),
+        ("a = " + "[" * 20000, "nested too deeply"),
+        (
+            '[device]\nname = "b"\n[peer.hq]\naddress = "10.9.0.1"\npsk_file = "a\\u0000b"',
+            "no name",
+        ),
+    ],
+)
+def test_odd_files(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "branch.toml"
+    file.write_text(text)
+    with pytest.raises(config.ConfigError, match=words):
+        config.load(file)
+
+
+def test_a_mark_before_a_key_is_no_part_of_it(tmp_path: Path) -> None:
+    key = psk.generate()
+    (tmp_path / "hq.key").write_text("\ufeff" + key)
+    (tmp_path / "hq.key").chmod(0o600)
+    raw = {"device": {"name": "b"}, "peer": {"hq": {"address": "10.9.0.1", "psk_file": "hq.key"}}}
+    assert config.check(raw, tmp_path).peers["hq"]["psk"] == key

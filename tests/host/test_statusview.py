@@ -2,12 +2,14 @@
 
 import io
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
 from ikelet import statusview
+from ikelet.console import Console as AgentConsole
+from ikelet.errors import IkeletError
 from status_sample import STATUS
 
 
@@ -88,3 +90,14 @@ def test_spans() -> None:
         assert statusview.span(seconds) == text
     assert statusview.span(86460) == "1 d"
     assert statusview.span(-5) == "0 s"
+
+
+@pytest.mark.parametrize("answer", [None, [], {}, {"uptime_ms": 1, "version": "0", "board": None}])
+@pytest.mark.parametrize("recent", [False, True])
+def test_what_is_no_answer_of_an_agent(answer: Any, recent: bool) -> None:
+    class Odd:
+        def call(self, method: str, timeout: float) -> Any:
+            return answer
+
+    with pytest.raises(IkeletError, match="no answer of an agent"):
+        statusview.Watch(False, recent).once(cast(AgentConsole, Odd()))

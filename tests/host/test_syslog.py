@@ -1,12 +1,15 @@
 """Syslog from a board, end to end: what a server on this machine gets of an agent."""
 
+import json
 import socket
 from collections.abc import Iterator
 
 import pytest
 
-from ikelet import boards, config, demo
+from ikelet import boards, build, config, demo, psk
 from ikelet.agent import Agent
+from ikelet.device import Device
+from ikelet.unixboard import UnixBoard
 from ikelet_hil.canary import Canary
 from ikelet_hil.capabilities import require
 from rfc5424 import Message
@@ -74,3 +77,23 @@ def test_a_server_that_nobody_has_is_in_nobodys_way() -> None:
             agent.call("up", {"peer": "hq"})
             agent.call("down", {"peer": "hq"})
         assert agent.status()["send_failures"] == 0
+
+
+def test_a_log_that_cannot_be_is_no_reason_not_to_run() -> None:
+    require("micropython")
+    board = boards.find("unix")
+    given = config.check(
+        {
+            "device": {"name": "branch"},
+            "peer": {"hq": {"address": "10.9.0.1", "psk": psk.generate()}},
+            "network": {"bind": "127.0.0.1", "port": 1500},
+            "syslog": {"address": "10.9.0.9"},
+        }
+    )
+    files = build.files(board) | {"config.json": json.dumps(given.board).encode()}
+    files = {name: data for name, data in files.items() if not name.startswith("agent/syslog.")}
+    files["agent/syslog.py"] = b"def start(agent):\n    raise OSError(22)\n"
+    with UnixBoard(board, files) as running, Device(running.url) as there:
+        assert there.status["mode"] == "production"
+        told = there.call("events")["events"]
+    assert any(" syslog syslog.address" in line for line in told), told
