@@ -22,11 +22,24 @@ PUBLIC_KEYS = (
 
 
 def unload(*names):
-    """Free modules, by name, or all of a package by its name and a dot: "pki."."""
-    for name in list(sys.modules):
-        package, _, module = name.partition(".")
-        if name in names or (module and package + "." in names):
-            del sys.modules[name]
-            if module and hasattr(sys.modules[package], module):
-                delattr(sys.modules[package], module)
+    """Free modules, by name, or all of a package by its name and a dot: "pki.". Needs no piece of
+    memory to speak of: it is called where that is short."""
+    for name in names:
+        if name[-1] != ".":
+            _unload(name)
+            continue
+        while True:
+            for other in sys.modules:
+                if other.startswith(name):
+                    break
+            else:
+                break
+            _unload(other)
     gc.collect()
+
+
+def _unload(name):
+    if sys.modules.pop(name, None):
+        package, _, module = name.partition(".")
+        if module and hasattr(sys.modules[package], module):
+            delattr(sys.modules[package], module)

@@ -13,7 +13,7 @@ from agent.console import Console
 
 _MAX_WAIT_MS = const(1000)
 _BURST = const(8)  # datagrams taken before the others get their turn; lwIP queues 6
-_MAX_STARVED = const(100)  # turns in a row without memory
+_MAX_STARVED = const(1000)  # turns in a row without memory
 _RELIEF = const(10)  # after so many of them what is not authenticated makes room
 _NO_NETWORK_MS = const(30000)  # until a board that found no network begins anew
 _COMMON = const(("message", "retransmit", "drop"))
@@ -264,8 +264,13 @@ class Agent:
                 from ike import folded
 
                 folded.relieve(self.engine)
-            except MemoryError:
-                pass  # not even for that: the next time
+            except (
+                MemoryError
+            ):  # not even for that: who waits for message 3, which brings him back
+                for sa in self.engine.sas:
+                    if sa.state == "MAIN_R1" and not sa.spare:
+                        self.engine.abandoned(sa)
+                        break
             gc.collect()
 
     def _idle_ms(self):

@@ -122,7 +122,6 @@ def counters(agent, params):
     """Engines, drops and heap."""
     drops = agent.engine.drops.by_reason  # no copy: there may be no piece of memory for one
     if agent.link.empty_datagrams:
-        drops = dict(drops)
         drops["empty-datagram"] = agent.link.empty_datagrams
     return {
         "engines": agent.hal.counts,

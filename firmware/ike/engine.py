@@ -248,9 +248,12 @@ class Engine:
         `busy`: more datagrams wait to be read. The rivals' secrets wait then, for a while: of a
         queue that overflows, the peer's own datagrams are lost too.
         """
-        for sa in list(self.sas):
-            if sa.state != "DEAD":  # by the end of another line of its exchange
-                sa.tick(now)
+        at = 0
+        while at < len(self.sas):  # no copy: where there is no piece for one, no timer would run
+            sa = self.sas[at]
+            sa.tick(now)
+            if at < len(self.sas) and self.sas[at] is sa:  # else it has ended, or one before it
+                at += 1
         due = self._due(now, busy)
         if due is None:
             return False
@@ -305,8 +308,12 @@ class Engine:
 
     def deadline(self):
         """The time of the next timer in ms, or None."""
-        times = [due for due in [sa.deadline() for sa in self.sas] if due is not None]
-        return min(times) if times else None
+        first = None
+        for sa in self.sas:
+            due = sa.deadline()
+            if due is not None and (first is None or due < first):
+                first = due
+        return first
 
     def take_datagrams(self):
         """[(path, datagram)] to send, in order."""

@@ -166,3 +166,32 @@ def test_up_does_not_ask_for_the_name_of_a_peer_that_is_up():
     else:
         raise AssertionError("it was not refused")
     assert agent.engine.begun == 1
+
+
+def test_where_there_is_no_memory_to_make_room_with_one_that_comes_back_goes():
+    class Sa:
+        def __init__(self, state, spare=False):
+            self.state, self.spare = state, spare
+
+    class Engine:
+        sas = [Sa("ESTABLISHED"), Sa("MAIN_R1", True), Sa("MAIN_R1"), Sa("MAIN_R1")]
+        gone = []
+
+        def abandoned(self, sa):
+            self.sas.remove(sa)
+            self.gone.append(sa)
+
+    agent = run.Agent({"name": "board"}, Port())
+    agent.engine = Engine()
+    first = agent.engine.sas[2]
+    from ike import folded
+
+    def fail(engine):
+        raise MemoryError
+
+    real, folded.relieve = folded.relieve, fail
+    try:
+        agent._relieve()
+    finally:
+        folded.relieve = real
+    assert agent.engine.gone == [first]

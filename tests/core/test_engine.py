@@ -700,3 +700,37 @@ def test_message_4_counts_when_it_comes_again_after_a_lack_of_memory():
     pair.give("i", fourth)
     pair.settle()
     assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+
+
+def test_timers_of_all_run_once_whoever_ends_meanwhile():
+    """Without a copy of the table: where memory is in pieces there may be none for that, and then
+    no half-open exchange would ever end."""
+    engine = Pair().r
+    ticked = []
+
+    class Line:
+        state = "MAIN_R1"
+        initiator = spare = rival = False
+
+        def __init__(self, name, ends=()):
+            self.name, self.ends = name, ends
+
+        def tick(self, now):
+            ticked.append(self.name)
+            engine.sas = [sa for sa in engine.sas if sa.name not in self.ends]
+
+        def wants_derive(self, now):
+            return False
+
+    for ends, expected in (
+        ({}, "abcd"),
+        ({"b": "b"}, "abcd"),
+        ({"c": "a"}, "abcd"),
+        ({"a": "ab"}, "acd"),
+        ({"b": "c"}, "abd"),
+        ({"d": "abcd"}, "abcd"),
+    ):
+        engine.sas = [Line(name, ends.get(name, ())) for name in "abcd"]
+        ticked.clear()
+        engine.poll(0)
+        assert "".join(ticked) == expected, ends
