@@ -87,7 +87,10 @@ class Engine:
             raise
 
     def terminate(self, name):
-        """End a peer's SAs and exchanges; a peer with an SA is told by DELETE. How many."""
+        """End a peer's SAs and exchanges; a peer with an SA is told by DELETE. How many.
+
+        MemoryError where there is not enough for a DELETE: what was not ended yet is still there.
+        """
         self._peer(name)
         ended = 0
         sa = self.find(name, True)
@@ -459,16 +462,19 @@ class Engine:
         sa.discard()
 
     def delete(self, sa, by):
-        if sa.state == "ESTABLISHED":
-            self.tell(informational.delete, sa)
+        if sa.state == "ESTABLISHED" and not self.tell(informational.delete, sa) and by == "us":
+            raise MemoryError  # there is time for another try
         self.deleted(sa, by)
 
     def tell(self, function, sa, *arguments):
-        """Send an informational message if the crypto can; what it tells happens in any case."""
+        """Send an informational message if the crypto can, else what it tells happens all the
+        same. False where it was memory that was short."""
         try:
             function(self, sa, *arguments)
-        except (HalError, MemoryError):
+        except (HalError, MemoryError) as error:
             self.drops.count("informational-not-sent")
+            return isinstance(error, HalError)
+        return True
 
     # --- the rest -------------------------------------------------------------------------------
 

@@ -458,6 +458,30 @@ def test_an_engine_that_fails_in_mid_derivation_leaves_nothing_half_made():
         engine.hal = working
 
 
+def test_a_delete_for_which_there_was_no_memory_is_sent_by_the_next_try():
+    from ike import informational
+
+    pair = Pair({"crypto": CheapHal(b"i")}, {"crypto": CheapHal(b"r")})
+    pair.connect()
+
+    def fail(*_):
+        raise MemoryError
+
+    crypt, informational.keys.crypt = informational.keys.crypt, fail
+    try:
+        pair.i.terminate("gw")
+    except MemoryError:
+        pass
+    else:
+        raise AssertionError("the console would not try again")
+    finally:
+        informational.keys.crypt = crypt
+    assert pair.i.find("gw") and pair.i.drops.by_reason == {"informational-not-sent": 1}
+    assert pair.i.terminate("gw") == 1
+    pair.settle()
+    assert pair.states() == ("", "")
+
+
 def test_a_source_that_fails_does_not_get_out_of_timers_and_wishes():
     from hal import HalError
 

@@ -127,7 +127,10 @@ class Lab:
     def take_down(self) -> None:
         """By the agent's delete, which charon must understand."""
         self.branch.agent.call("down", {"peer": "gw"})
-        until(lambda: not up(self.gateway), 5, "charon did not understand the delete")
+        try:
+            until(lambda: not up(self.gateway), 5, "charon did not understand the delete")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.branch.agent.status()}") from error
 
 
 def lab(
