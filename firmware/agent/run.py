@@ -2,7 +2,6 @@
 
 import gc
 import json
-import sys
 
 from micropython import const
 
@@ -16,6 +15,7 @@ _BURST = const(8)  # datagrams taken before the others get their turn; lwIP queu
 _MAX_STARVED = const(1000)  # turns in a row without memory
 _RELIEF = const(10)  # after so many of them what is not authenticated makes room
 _NO_NETWORK_MS = const(30000)  # until a board that found no network begins anew
+_RELIEVE_MS = const(300)  # after a datagram was dropped: not at each, as it costs rivals
 _COMMON = const(("message", "retransmit", "drop"))
 _MAX_FRESH = const(8)  # events that wait for a quiet moment
 
@@ -82,6 +82,8 @@ class Agent:
         self.failed_at = 0
         self.kept = b""  # the last events, see agent.ring ...
         self._fresh = []  # ... and those that are to go there
+        self._short = 0  # how many datagrams were dropped for want of memory, when ...
+        self._relieve_at = 0  # ... room was last made, and from when on again
         self._untidy = False  # whether there is the garbage of an exchange
         self.watchdog = None
         self.upkeep = None  # where the agent initiates by itself
@@ -125,11 +127,6 @@ class Agent:
                 "last_crash": self.last_crash,
             }
         )
-
-    def lighten(self):
-        """Unload the modules that only an exchange needs with certificates, curves or rivals."""
-        if any(name in sys.modules for name in ("pki.der", "hal.curves", "ike.folded")):
-            modules.unload("pki.", "ike.folded", *modules.PUBLIC_KEYS)
 
     # --- the loop -------------------------------------------------------------------------------
 
@@ -188,6 +185,11 @@ class Agent:
             if received is None:
                 break
             self.engine.receive(received[0], received[1], self.clock())
+        short = self.engine.drops.by_reason.get("no-memory", 0)
+        if short != self._short and self.clock() >= self._relieve_at:
+            self._short = short  # of what was dropped the next may be the peer's own again
+            self._relieve_at = self.clock() + _RELIEVE_MS
+            self._relieve()
         self.flush()
         more = self.engine.poll(self.clock(), received is not None)
         self.flush()
@@ -199,7 +201,8 @@ class Agent:
         if idle and not self.engine.prepare():
             settled = self._is_settled()
             if settled:
-                self.lighten()
+                # What only an exchange needs, with certificates, curves or rivals.
+                modules.unload("pki.", "ike.folded", *modules.PUBLIC_KEYS)
             self.keep()
             if settled and self._untidy:
                 # What lasts of the next exchange then goes into the gaps, not behind the garbage

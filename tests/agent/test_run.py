@@ -195,3 +195,49 @@ def test_where_there_is_no_memory_to_make_room_with_one_that_comes_back_goes():
     finally:
         folded.relieve = real
     assert agent.engine.gone == [first]
+
+
+def test_datagrams_dropped_for_want_of_memory_make_room():
+    """The peer's own may be next; but not at each, as that costs others their places."""
+
+    class Drops:
+        by_reason = {}
+
+    class Engine:
+        drops = Drops()
+        sas = ()
+
+        def receive(self, datagram, path, now):
+            short = self.drops.by_reason.get("no-memory", 0)
+            self.drops.by_reason["no-memory"] = short + 1
+
+        def take_datagrams(self):
+            return ()
+
+        take_events = take_datagrams
+
+        def poll(self, now, busy):
+            return True
+
+    class Link:
+        waiting = 0
+
+        def receive(self):
+            self.waiting -= 1
+            return (b"", ()) if self.waiting >= 0 else None
+
+        def flush(self):
+            pass
+
+    agent = run.Agent({"name": "board"}, Port())
+    agent.engine, agent.link = Engine(), Link()
+    made = []
+    agent._relieve = lambda: made.append(agent.port.ms)
+    for ms in range(1000, 2000, 50):
+        agent.port.ms, agent.link.waiting = ms, 3
+        agent.turn()
+    assert made == [1000, 1300, 1600, 1900]
+    for ms in range(2000, 3000, 50):
+        agent.port.ms = ms
+        agent.turn()
+    assert made[4:] == [2200]  # what was dropped since
