@@ -24,7 +24,6 @@ PUBLIC_KEYS = (
 def unload(*names):
     """Free modules, by name, or all of a package by its name and a dot: "pki.". Needs no piece of
     memory to speak of: it is called where that is short."""
-    count = len(sys.modules)
     for name in names:
         if name[-1] != ".":
             _unload(name)
@@ -36,8 +35,7 @@ def unload(*names):
             else:
                 break
             _unload(other)
-    if len(sys.modules) < count:
-        gc.collect()
+    gc.collect()
 
 
 def _unload(name):

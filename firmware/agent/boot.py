@@ -1,7 +1,10 @@
 """From power-on to a running engine. Unloaded afterwards, to leave its memory to the exchanges."""
 
 import gc
+import os
 from binascii import a2b_base64
+
+from micropython import const
 
 from modules import PUBLIC_KEYS, unload
 
@@ -21,6 +24,7 @@ _RESIDENT = (
     "ike.informational",
     "ike.engine",
 )
+_CRASH_FILE = const("crash.txt")  # agent.crash writes it; it is not loaded: that leaves a gap
 # Bytes allocated between two collections: at boot; then where a full heap would grow.
 _THRESHOLD = 4096
 _THRESHOLD_GROWING = 16384
@@ -38,10 +42,7 @@ def boot(agent, path):
 
     Fills in the agent's config, hal, link, engine and proven.
     """
-    from agent import crash
-
-    agent.last_crash = crash.last(path)
-    unload("agent.crash")
+    agent.last_crash = last_crash(path + _CRASH_FILE)
     load_machine_code(path)
     # Often: the heap moves nothing, and what stays should fill the gaps below what goes again.
     gc.threshold(_THRESHOLD)
@@ -83,15 +84,15 @@ def boot(agent, path):
     from ike.engine import Engine
 
     gc.collect()
-    from agent import proving
-
     for op, what in wanted(peers):
-        verdicts = proving.prove(agent, op, what, False)
+        name = op if what is None else "%s/%s" % (op, what)
+        verdicts = agent.proven[name] = agent.hal.prove(op, what, False)
+        gc.collect()
         if "ok" not in verdicts.values():
             raise Fatal("no-engine", "no engine of this board can do %s %s" % (op, what or ""))
     if agent.credentials and not agent.credentials.is_pair(agent.hal):
         raise Fatal("bad-configuration", "certificate.key: not the key of the certificate")
-    unload("agent.proving", *PUBLIC_KEYS)
+    unload(*PUBLIC_KEYS)
     if agent.room:
         gc.threshold(_THRESHOLD_GROWING)
     elif not agent.credentials:  # with certificates, modules come and go all the time
@@ -110,6 +111,18 @@ def _start_watchdog(agent):
         from machine import WDT
 
         agent.watchdog = WDT(timeout=timeout)
+
+
+def last_crash(path):
+    """The last line of what the last crash left, "" where there was none. Told once: the next
+    boot follows another crash, or none."""
+    try:
+        with open(path) as file:
+            told = file.read().strip().split("\n")[-1][:200]
+        os.remove(path)
+    except OSError:
+        return ""
+    return told
 
 
 def helpers(agent):

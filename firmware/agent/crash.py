@@ -1,9 +1,8 @@
 """The record of a crash: kept for the next boot to tell. Loaded for that alone."""
 
-import os
 import sys
 
-_FILE = "crash.txt"
+_FILE = "crash.txt"  # boot.last_crash() reads it
 
 
 def keep(agent, error):
@@ -15,15 +14,3 @@ def keep(agent, error):
     sys.print_exception(error)
     with open(agent.path + _FILE, "w") as file:
         sys.print_exception(error, file)
-
-
-def last(path):
-    """The last line of what the last crash left, "" where there was none. Told once: the next
-    boot follows another crash, or none."""
-    try:
-        with open(path + _FILE) as file:
-            told = file.read().strip().split("\n")[-1][:200]
-        os.remove(path + _FILE)
-    except OSError:
-        return ""
-    return told

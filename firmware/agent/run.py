@@ -2,6 +2,7 @@
 
 import gc
 import json
+import sys
 
 from micropython import const
 
@@ -128,6 +129,12 @@ class Agent:
             }
         )
 
+    def _lighten(self):
+        """Unload the modules that only an exchange needs with certificates, curves or rivals."""
+        loaded = sys.modules
+        if "pki.der" in loaded or "hal.curves" in loaded or "ike.folded" in loaded:
+            modules.unload("pki.", "ike.folded", *modules.PUBLIC_KEYS)
+
     # --- the loop -------------------------------------------------------------------------------
 
     def run(self):
@@ -201,8 +208,7 @@ class Agent:
         if idle and not self.engine.prepare():
             settled = self._is_settled()
             if settled:
-                # What only an exchange needs, with certificates, curves or rivals.
-                modules.unload("pki.", "ike.folded", *modules.PUBLIC_KEYS)
+                self._lighten()
             self.keep()
             if settled and self._untidy:
                 # What lasts of the next exchange then goes into the gaps, not behind the garbage

@@ -3,10 +3,8 @@
 from micropython import const
 
 _TO_2000 = const(946684800)  # seconds from 1970, the epoch of Unix, to that of some ports
-_PLAUSIBLE = const(1700000000)  # a clock that shows less was never set, ...
-_LATEST = 4102444800  # ... one that shows 2100 by somebody who does not know the time
-_AGAIN_MS = const(60000)  # after a time server has not answered, and ...
-_DOUBLED = const(6)  # ... so many times twice that
+_PLAUSIBLE = const(1700000000)  # a clock that shows less was never set
+_AGAIN_MS = const(600000)  # after a time server has not answered
 _DAY_MS = const(86400000)
 _DAY_S = const(86400)
 _WARN_DAYS = const(30)
@@ -25,11 +23,10 @@ class Wall:
         self._floor = floor
         self._ntp = ntp
         self._due = clock()
-        self._failures = 0
 
     def now(self):
         own = _port_time()
-        if max(_PLAUSIBLE, self._floor) <= own < _LATEST:
+        if own >= max(_PLAUSIBLE, self._floor):
             return own
         return self._floor + self._clock() // 1000 if self._floor else None
 
@@ -43,10 +40,8 @@ class Wall:
         if self._ntp:
             try:
                 _ask(self._ntp)
-                self._failures = 0
             except Exception as error:  # of a module of the firmware's, about anybody's datagram
-                self._due = self._clock() + (_AGAIN_MS << self._failures)
-                self._failures = min(self._failures + 1, _DOUBLED)
+                self._due = self._clock() + _AGAIN_MS
                 tell({"event": "clock", "server": self._ntp, "error": str(error)})
         now = self.now()
         if now is not None and expires and expires - now < _WARN_DAYS * _DAY_S:

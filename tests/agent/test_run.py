@@ -4,7 +4,7 @@
 import os
 import sys
 
-from agent import crash, methods, run
+from agent import methods, run
 from agent.console import Refused
 from agent.names import Names
 from pair import Clock
@@ -115,8 +115,10 @@ def test_behind_a_crash_is_no_prompt():
     try:
         assert crashed("", {}, False) == "reset"
         assert crashed("", {}, True) == "prompt"
-        assert crash.last("") == "ValueError: why"
-        assert crash.last("") == ""  # told once
+        from agent import boot
+
+        assert boot.last_crash("crash.txt") == "ValueError: why"
+        assert boot.last_crash("crash.txt") == ""  # told once
     finally:
         if "crash.txt" in os.listdir():
             os.remove("crash.txt")

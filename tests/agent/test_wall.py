@@ -84,7 +84,7 @@ def test_a_time_server_that_does_not_answer_is_asked_again_soon():
     try:
         with Port(LATE):
             clock = wall.Wall(ticks, 0, "time.example")
-            for ms in (0, 59999, 60000, 180000, 240000, 180000 + 86400000):
+            for ms in (0, 599999, 600000, 1200000, 1800000, 1200000 + 86400000):
                 ticks.ms = ms
                 clock.tend(LATE * 2, told.append)
     finally:
@@ -93,34 +93,21 @@ def test_a_time_server_that_does_not_answer_is_asked_again_soon():
     assert [event["event"] for event in told] == ["clock", "clock"]
 
 
-def test_a_time_server_that_answers_nonsense_is_asked_ever_less_often():
+def test_a_time_server_that_answers_nonsense_is_one_that_does_not_answer():
     """ntptime takes a datagram apart without a look at its size."""
     ticks = Ticks()
-    asked = []
+    told = []
 
     def ask(server):
-        asked.append(ticks.ms)
         raise ValueError("buffer too small")
 
     real, wall._ask = wall._ask, ask
-    told = []
     try:
         with Port(LATE):
-            clock = wall.Wall(ticks, 0, "time.example")
-            while ticks.ms < 86400000:
-                clock.tend(LATE * 2, told.append)
-                ticks.ms += 10000
+            wall.Wall(ticks, 0, "time.example").tend(LATE * 2, told.append)
     finally:
         wall._ask = real
-    assert asked[:4] == [0, 60000, 180000, 420000]
-    assert asked[-1] - asked[-2] == 3840000
-    assert told[0] == {"event": "clock", "server": "time.example", "error": "buffer too small"}
-
-
-def test_a_clock_that_cannot_be_right_does_not_count():
-    with Port(86400 * 365 * 136):  # 2106: what a server's time of 1970 comes to
-        assert wall.Wall(Ticks(), LATE).now() == LATE
-        assert wall.Wall(Ticks(), 0).now() is None
+    assert told == [{"event": "clock", "server": "time.example", "error": "buffer too small"}]
 
 
 def test_the_ports_own_clock():
