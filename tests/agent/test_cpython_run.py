@@ -1,4 +1,3 @@
-# micropython: heapsize=1m
 """What the loop does where the board cannot run, and what is behind a crash."""
 
 import os
