@@ -273,9 +273,7 @@ class Agent:
                 from ike import folded
 
                 folded.relieve(self.engine)
-            except (
-                MemoryError
-            ):  # not even for that: who waits for message 3, which brings him back
+            except MemoryError:  # not even for that: one goes that message 3 brings back
                 for sa in self.engine.sas:
                     if sa.state == "MAIN_R1" and not sa.spare:
                         self.engine.abandoned(sa)

@@ -1,3 +1,4 @@
+# micropython: heapsize=1m
 """What the loop does where the board cannot run, and what is behind a crash."""
 
 import os
