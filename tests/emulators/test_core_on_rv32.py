@@ -29,7 +29,7 @@ LACKS = {
     "agent/test_link_udp.py": "sockets",
     "agent/test_provisioning.py": "a JSON reader that refuses what is cut off",
     "agent/test_room.py": "ESP-IDF's heap beside its own",
-    "agent/test_run.py": "heap for the loop, which it does not load for tests",
+    "agent/test_run.py": "sockets",
     "agent/test_syslog.py": "a calendar: host/test_syslog.py has its messages, without times",
     "agent/test_upkeep.py": "sockets",
     "core/test_fragments.py": "heap for messages of every size in every order",
