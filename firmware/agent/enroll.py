@@ -15,6 +15,8 @@ from agent import keystore, provisioning, store
 from agent.console import Refused
 from modules import PUBLIC_KEYS, unload
 
+_WANTED_BEFORE = "enroll.install wants chain and time by config.put before"
+
 
 def enroll_request(agent, params):
     """Make a key pair; {"request": PKCS #10}.
@@ -55,7 +57,7 @@ def enroll_install(agent, params):
     """Take the certificate that was sent with config.put: {"chain", "time"}, see schema.json. It
     counts from the next boot."""
     try:
-        return _install(agent, provisioning.taken(agent))
+        return _install(agent, provisioning.taken(agent, _WANTED_BEFORE))
     except MemoryError:  # what was put is gone: the console need not try again
         raise Refused(provisioning.NO_MEMORY)
 
@@ -64,7 +66,7 @@ def _install(agent, given):
     try:
         chain, time = given["chain"], given["time"]
     except (KeyError, TypeError):
-        raise Refused("enroll.install wants chain and time by config.put before")
+        raise Refused(_WANTED_BEFORE)
     try:
         new = store.current(agent.path)
     except (store.Empty, store.Lost, ValueError):

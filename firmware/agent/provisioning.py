@@ -26,7 +26,7 @@ def config_put(agent, params):
 def config_commit(agent, params):
     """Check what was put, and make it the configuration of the next boot: all of it or nothing."""
     try:
-        accept(agent, taken(agent))
+        accept(agent, taken(agent, "not JSON"))
     except MemoryError:  # what was put is gone: the console need not try again
         raise Refused(NO_MEMORY)
     finally:
@@ -34,13 +34,13 @@ def config_commit(agent, params):
     return {"ok": True}
 
 
-def taken(agent):
-    """What was put, as a value; Refused where it is no JSON."""
+def taken(agent, why):
+    """What was put, as a value; Refused, with `why`, where it is no JSON."""
     gc.collect()
     try:
         return json.loads(agent.received)
     except ValueError:
-        raise Refused("not JSON")
+        raise Refused(why)
     finally:
         agent.received = ""
         gc.collect()

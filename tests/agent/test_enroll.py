@@ -281,9 +281,9 @@ def test_no_configuration_no_installation():
     with board:
         chain = [CA.issue(board.request())]
         assert "provision it" in _refusal(board.install, chain)
-        for text, words in (("[", "not JSON"), ("[]", "config.put before")):
+        for text in ("[", "[]"):
             board.agent.received = text
-            assert words in _refusal(enroll.enroll_install, board.agent, {})
+            assert "config.put before" in _refusal(enroll.enroll_install, board.agent, {})
 
 
 def test_requests_that_make_no_sense():

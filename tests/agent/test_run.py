@@ -52,7 +52,7 @@ class Port:
 
 def stopped(code, interface=True):
     """An agent whose boot failed."""
-    from agent import boot  # anew: the agent unloads it
+    from agent import boot
 
     port = Port()
     agent = run.Agent({"name": "board"}, port)
@@ -61,11 +61,13 @@ def stopped(code, interface=True):
     def fail(agent, path):
         raise boot.Fatal(code, "why")
 
-    real, boot.boot = boot.boot, fail
+    # Nothing is unloaded: other tests have these modules too.
+    real = boot.boot, run.modules.unload
+    boot.boot, run.modules.unload = fail, lambda *names: None
     try:
         agent.start()
     finally:
-        boot.boot = real
+        boot.boot, run.modules.unload = real
     return agent, port
 
 
