@@ -268,6 +268,14 @@ class TestUp:
         assert ran.result["reason"] == "established, but then the peer took it down"
 
 
+def test_interrupted_at_once(tmp_path: Path) -> None:
+    """While it still imports what it needs."""
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    ran = subprocess.run(COMMAND, env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "ikelet: interrupted\n")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(tmp_path: Path, temporary: Path, number: signal.Signals) -> None:
     """Nothing is left: no interpreter, no flash; an SA that was up is taken down."""
