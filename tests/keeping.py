@@ -10,9 +10,12 @@ _LATENCY_MS = 30
 
 
 class World:
-    """`up_ms`: how long both sides had an SA in common. `log`: (time, side, event)."""
+    """`up_ms`: how long both sides had an SA in common. `log`: (time, side, event).
 
-    def __init__(self, seed, roles=("initiator", "responder"), loss=0, **values):
+    `responders`: values of the other side's only.
+    """
+
+    def __init__(self, seed, roles=("initiator", "responder"), loss=0, responders=None, **values):
         self.dice = Dice(seed)
         self.clock = Clock()
         self.loss = loss
@@ -21,7 +24,7 @@ class World:
         self.log = []
         self.most_sas = 0
         self._roles = {"i": roles[0], "r": roles[1]}
-        self._values = values
+        self._values = {"i": values, "r": dict(values, **(responders or {}))}
         self._boots = self._moves = 0
         self.addresses = {"i": INITIATOR, "r": RESPONDER}
         self._transit = []
@@ -36,7 +39,7 @@ class World:
         local, remote = self.addresses[side], self.addresses[other(side)]
         role = self._roles[side]
         crypto = CheapHal(b"%s %d" % (side.encode(), self._boots))
-        engine = make_engine(local, remote, role, self.clock, crypto, **self._values)
+        engine = make_engine(local, remote, role, self.clock, crypto, **self._values[side])
         self.engines[side] = engine
         self._upkeep[side] = Upkeep(engine, lambda name, now: self._resolve(side))
         if role != "responder":

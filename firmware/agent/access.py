@@ -45,6 +45,7 @@ def _auth(agent, params):
     failures = _count(secrets.read(store.FAILURES))
     left = agent.failed_at + _wait_ms(failures) - now
     if left > 0:
+        _stay(agent, now + left)
         raise Refused("after %d wrong passwords in a row wait %d s" % (failures, -(-left // 1000)))
     iterations, salt, stored = agent.verifier.split("$")
     hal = agent.hal or _hal.select(agent.board, agent.event)
@@ -63,11 +64,18 @@ def _auth(agent, params):
     agent.failed_at = now
     if not _proves(hal, params["proof"], unhexlify(stored), challenge):
         seconds = _wait_ms(failures + 1) // 1000
+        _stay(agent, now + seconds * 1000)
         raise Refused("wrong password; the next one in %d s" % seconds)
     secrets.remove(store.FAILURES)
     agent.failed_at = 0
     agent.open_until = now + OPEN_MS
     return {"ok": True}
+
+
+def _stay(agent, until):
+    """A board without a network would begin anew, and the wait with it."""
+    if agent.anew_at:
+        agent.anew_at = max(agent.anew_at, until + _FRESH_MS)
 
 
 def _count(kept):

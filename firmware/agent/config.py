@@ -123,18 +123,19 @@ def is_weak(text, rule):
     """Whether a pre-shared key has less than `rule["bits"]` bits by a rough upper estimate.
 
     The size of the alphabet in use, to the power of the characters that are neither a repeat
-    nor a neighbour of the one before; a well-known word counts as one character.
+    nor a neighbour of the one before; a well-known word counts as one character. What is a text is
+    one in hex, too.
     """
     key = bytes(psk_bytes(text))
     pool = 256
-    if text[:2] not in ("0x", "0s"):
+    if text[:2] not in ("0x", "0s") or all(32 <= value < 127 for value in key):
         pool = 0
         for members in (b"az\x1a", b"AZ\x1a", b"09\x0a"):
             if any(members[0] <= value <= members[1] for value in key):
                 pool += members[2]
         if any(not _only(chr(value), _NAME[:62]) for value in key):
             pool += 33
-        text = text.lower()
+        text = key.decode().lower()
         for word in rule["words"]:
             text = text.replace(word, "\0")
         key = text.encode()

@@ -3,7 +3,9 @@
 Stock MicroPython's getaddrinfo blocks, for seconds where no server answers (docs/uptime.md). So a
 name is asked for only when no exchange is under way and no timer is near, unless that has been so
 for half a minute; anew before each attempt to initiate, and from time to time for a responder that
-is down. Where it cannot be resolved, the address that was found before is still the peer's.
+is down. Where it cannot be resolved, the address that was found before is still the peer's, and is
+called. A question that nobody answered is the last for a while, whatever it was about, so that the
+agent has most of the time for its peers; and every name has its turn.
 """
 
 import socket
@@ -15,6 +17,8 @@ from ike import policy
 _NEAR_MS = const(3000)  # a timer that is due so soon comes first
 _PATIENCE_MS = const(30000)
 _AGAIN_MS = const(60000)  # for a responder
+_SLOW_MS = const(2000)  # a failure that took so long: the server does not answer
+_SILENT_MS = const(30000)  # how long it is then left alone
 
 
 class Names:
@@ -26,6 +30,8 @@ class Names:
         self._own = own
         self._asked = {}  # peer's name: since when an answer is wanted
         self._due = {}  # responder's name: when to ask
+        self._silent = 0  # until when nobody is asked ...
+        self._later = {}  # ... nor about a peer's name, which was just waited for
         for peer in agent.engine.peers:
             if peer.name in names:
                 peer.address = None
@@ -48,6 +54,11 @@ class Names:
         to ask; None, it cannot be resolved, which is told as a failure. Not `patient`: now."""
         if name not in self._names:
             return True
+        engine = self._agent.engine
+        is_known = any(peer.name == name and peer.address for peer in engine.peers)
+        now = self._agent.clock()  # the question about another name may have taken long
+        if patient and now < max(self._silent, self._later.get(name, 0)):
+            return is_known
         since = self._asked.setdefault(name, now)
         if patient and now - since < _PATIENCE_MS and self._busy(now):
             return False
@@ -56,9 +67,20 @@ class Names:
             address = self._resolved(name)
         except OSError as error:
             why = "%s cannot be resolved: %s" % (self._names[name], error)
-            self._agent.engine.unreached(name, "no-address", why)
+            self._failed(name, now)
+            if is_known:
+                engine.event("unresolved", peer=name, reason=why)
+                return True
+            engine.unreached(name, "no-address", why)
             return None
         return self._take(name, address)
+
+    def _failed(self, name, since):
+        now = self._agent.clock()
+        took = now - since
+        if took >= _SLOW_MS:
+            self._silent = now + _SILENT_MS
+            self._later[name] = now + (_SILENT_MS + took) * len(self._names)
 
     def _busy(self, now):
         engine = self._agent.engine

@@ -21,33 +21,40 @@ class Watch:
         self._fixed = fixed
         self._up = True
         self._due = 0
+        self._left = None  # the link of an address that is not ours any more, until all follows
 
     def run(self, now):
         if now < self._due:
             return
         self._due = now + _EVERY_MS
+        if self._left is None and not self._is_news():
+            return
+        if self._left:
+            self._follow()
+        self._up = True
+        agent = self._agent
+        agent.event({"event": "link", "up": True, "address": agent.engine.local[0]})
+        if agent.upkeep:
+            agent.upkeep.soon(now)
+
+    def _is_news(self):
+        """Whether the link has come back, or been opened at another address."""
         interface = self._agent.interface
         address = interface.ifconfig()[0] if interface.isconnected() else "0.0.0.0"
         if address == "0.0.0.0":
             if self._up:
                 self._up = False
                 self._agent.event({"event": "link", "up": False})
-            return
-        moved = not self._fixed and address != self._agent.engine.local[0]
-        if self._up and not moved:
-            return
-        if moved and not self._move(address):
-            return  # tried again
-        self._up = True
-        self._agent.event({"event": "link", "up": True, "address": address})
-        if self._agent.upkeep:
-            self._agent.upkeep.soon(now)
+            return False
+        if not self._fixed and address != self._agent.engine.local[0]:
+            return self._move(address)  # tried again where it cannot be done
+        return not self._up
 
     def deadline(self):
         return self._due
 
     def _move(self, address):
-        """Go on from another address: the SAs were tied to the old one."""
+        """Open our ports at another address. False where that cannot be done."""
         agent = self._agent
         from agent import boot
 
@@ -59,16 +66,21 @@ class Watch:
             return False
         finally:
             unload("agent.boot")
-        agent.port.forget(agent.link.sockets)
-        agent.link.close()
-        agent.link = link
-        engine = agent.engine
-        engine.local = agent.link.local
+        self._left, agent.link = agent.link, link
+        agent.engine.local = link.local
+        return True
+
+    def _follow(self):
+        """The SAs were tied to the address of before, and we were known by it. MemoryError: all of
+        it again."""
+        agent, engine = self._agent, self._agent.engine
+        agent.port.forget(self._left.sockets)
+        self._left.close()
         for sa in list(engine.sas):
             if sa in engine.sas:  # the end of one may be that of others
                 engine.deleted(sa, "address-change")
         engine.contacted.clear()
         for peer in engine.peers:
             if peer.auth == "psk" and "local_id" not in agent.config["peer"][peer.name]:
-                peer.local_id = policy.identity(address)
-        return True
+                peer.local_id = policy.identity(engine.local[0])
+        self._left = None

@@ -168,7 +168,10 @@ class Agent:
         """End every SA, and tell the peers, before the agent goes."""
         if self.engine:
             for peer in self.engine.peers:
-                self.engine.terminate(peer.name)
+                try:
+                    self.engine.terminate(peer.name)
+                except MemoryError:
+                    pass  # who is not told will find out
             self.flush()
             self.keep()
 
@@ -181,7 +184,7 @@ class Agent:
             self.console.feed(data)
         if self.engine is None:
             if self.anew_at and data:  # not while somebody is about to mend it
-                self.anew_at = self.clock() + _NO_NETWORK_MS
+                self.anew_at = max(self.anew_at, self.clock() + _NO_NETWORK_MS)
             elif self.anew_at and self.clock() >= self.anew_at:
                 self.port.reset()
             if not data:
@@ -200,8 +203,9 @@ class Agent:
         self.flush()
         more = self.engine.poll(self.clock(), received is not None)
         self.flush()
-        if self.wall and self._is_settled():  # it may take seconds
-            self.wall.tend(self.credentials and self.credentials.expires, self.event)
+        if self.wall:
+            expires = self.credentials and self.credentials.expires
+            self.wall.tend(expires, self.event, self._is_settled())
         for helper in self.helpers:
             helper.run(self.clock())
         idle = not more and received is None and not data

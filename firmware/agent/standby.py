@@ -1,8 +1,10 @@
 """Gateways that stand by for others: up only while one that names them as its backup fails.
 
 Loaded where the configuration names one. The gateway that failed is tried again all the time, with
-the usual back-off; once it is up the one that stood in goes.
+the usual back-off; once it has been up for a minute the one that stood in goes.
 """
+
+from agent.upkeep import LASTING_MS
 
 
 class Standby:
@@ -22,21 +24,24 @@ class Standby:
                 self._active.add(backup)
                 self._upkeep.want(backup, now)
                 engine.event("standby", peer=backup, active=True)
-            elif backup in self._active and self._all_up(backup):
-                self._active.remove(backup)
+            elif backup in self._active and self._is_spare(backup, now):
                 self._upkeep.forget(backup)
-                engine.terminate(backup)
+                engine.terminate(backup)  # MemoryError: again in the next turn
+                self._active.remove(backup)
                 engine.event("standby", peer=backup, active=False)
 
     def deadline(self):
-        """None: whatever changes here comes with a message, or a timer of another."""
+        """None: the loop comes by every second."""
 
     def _fails(self, name):
-        return name in self._engine.last_failure and not self._is_up(name)
+        failed = name in self._engine.last_failure or self._upkeep.fails(name)
+        return failed and not self._engine.is_up(name)
 
-    def _all_up(self, backup):
-        return all(self._is_up(name) for name, other in self._backups.items() if other == backup)
-
-    def _is_up(self, name):
-        sa = self._engine.find(name)
-        return sa is not None and sa.state == "ESTABLISHED"
+    def _is_spare(self, backup, now):
+        """Whether all that a gateway stands in for are up, and not just for a moment."""
+        for name, other in self._backups.items():
+            if other == backup:
+                sa = self._engine.find(name)
+                if sa is None or sa.state != "ESTABLISHED" or now - sa.established < LASTING_MS:
+                    return False
+        return True

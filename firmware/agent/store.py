@@ -115,8 +115,13 @@ class Store:
         data = json.dumps(content).encode()
         self._secrets.write(_secret(slot), bytes(tag) + json.dumps(secrets).encode())
         self._files.write(_file(slot), _checksum(data) + b"\n" + data)
-        slots = self._slots()
-        if not slots or not slots[-1][0] or slots[-1][2] != slot:
+        slots = public = secrets = content = data = None  # reading takes as much again
+        try:
+            written = self._slot(slot)
+        except MemoryError:
+            self._files.remove(_file(slot))  # what is refused must not count
+            raise
+        if not written or not written[0] or written[1] != generation:
             raise OSError("what was written cannot be read back")
         # The old keys have no use any more, and wrong guesses were about the old password.
         self._secrets.remove(FAILURES)
@@ -126,21 +131,20 @@ class Store:
 
     def _slots(self):
         """[(has its secrets, generation, slot, configuration)] of the whole slots, best last."""
-        found = []
-        for slot in _SLOTS:
-            content = self._content(slot)
-            if content is None:
-                continue
-            secret = self._secrets.read(_secret(slot)) or b""
-            config = None
-            if hexlify(secret[:_TAG_BYTES]).decode() == content["tag"]:
-                config = _joined(content["config"], json.loads(secret[_TAG_BYTES:].decode()))
-            found.append((config is not None, content["generation"], slot, config))
+        found = [slot for slot in [self._slot(name) for name in _SLOTS] if slot]
         return sorted(found, key=lambda entry: entry[:2])
 
-    def _content(self, slot):
+    def _slot(self, slot):
+        """One of them, None where it is not whole."""
         checksum, _, data = (self._files.read(_file(slot)) or b"").partition(b"\n")
-        return json.loads(data.decode()) if data and checksum == _checksum(data) else None
+        if not data or checksum != _checksum(data):
+            return None
+        content = json.loads(data.decode())
+        secret = self._secrets.read(_secret(slot)) or b""
+        config = None
+        if hexlify(secret[:_TAG_BYTES]).decode() == content["tag"]:
+            config = _joined(content["config"], json.loads(secret[_TAG_BYTES:].decode()))
+        return config is not None, content["generation"], slot, config
 
 
 def open_store(path=""):

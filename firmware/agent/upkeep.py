@@ -5,7 +5,7 @@ from micropython import const
 from hal import HalError
 
 _NOT_READY_MS = const(500)
-_LASTING_MS = const(60000)  # an SA that goes sooner counts as one more failure
+LASTING_MS = const(60000)  # an SA that goes sooner counts as one more failure
 
 
 class Upkeep:
@@ -27,6 +27,11 @@ class Upkeep:
 
     def forget(self, name):
         self._due.pop(name, None)
+        self._failures.pop(name, None)
+
+    def fails(self, name):
+        """Whether a wanted peer's SA went again before it had lasted, or never came."""
+        return self._failures.get(name, 0) > 1
 
     def soon(self, now):
         """The network is back: no long pause before the next attempts."""
@@ -41,7 +46,7 @@ class Upkeep:
             sa = self._engine.find(name)
             if sa:
                 self._due[name] = None
-                if sa.state == "ESTABLISHED" and now - sa.established >= _LASTING_MS:
+                if sa.state == "ESTABLISHED" and now - sa.established >= LASTING_MS:
                     self._failures[name] = 0
             elif due is None:
                 self._due[name] = now + self._pause(name)

@@ -4,6 +4,7 @@ from micropython import const
 
 _TO_2000 = const(946684800)  # seconds from 1970, the epoch of Unix, to that of some ports
 _PLAUSIBLE = const(1700000000)  # a clock that shows less was never set
+_PATIENCE_MS = const(30000)  # for the end of exchanges: anybody can begin them
 _AGAIN_MS = const(600000)  # after a time server has not answered
 _DAY_MS = const(86400000)
 _DAY_S = const(86400)
@@ -30,11 +31,11 @@ class Wall:
             return own
         return self._floor + self._clock() // 1000 if self._floor else None
 
-    def tend(self, expires, tell):
+    def tend(self, expires, tell, settled=True):
         """Once a day: set the clock, and warn of a certificate (`expires`, Unix seconds, or None)
         that will expire soon. `tell(event)`. It blocks for as long as a server's name and the
-        server are waited for."""
-        if self._clock() < self._due:
+        server are waited for: not before the exchanges are `settled`, if that is soon."""
+        if self._clock() < self._due + (not settled) * _PATIENCE_MS:
             return
         self._due = self._clock() + _DAY_MS
         if self._ntp:

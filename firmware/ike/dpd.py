@@ -30,7 +30,7 @@ def dead(sa, reason):
     """The peer of an SA does not answer any more: a failure, unless he does on another SA."""
     engine, name = sa.engine, sa.peer.name
     engine.deleted(sa, "dead-peer")
-    if engine.find(name) is None:
+    if not engine.is_up(name):
         engine.last_failure[name] = ("dead-peer", reason, engine.clock())
 
 

@@ -111,6 +111,11 @@ class Engine:
                 best = sa
         return best
 
+    def is_up(self, name):
+        """Whether there is an SA with a peer."""
+        sa = self.find(name)
+        return sa is not None and sa.state == "ESTABLISHED"
+
     # --- datagrams in ---------------------------------------------------------------------------
 
     def receive(self, datagram, path, now):
@@ -130,7 +135,11 @@ class Engine:
             header = wire.Header(datagram, self.strict)
             lines = self._lines(header, path)
             if header.first == R.FRAGMENT:
-                whole = self._reassembled(lines, header, datagram)
+                if not lines:
+                    raise Drop("unknown-cookie")
+                from ike import fragments
+
+                whole = fragments.reassembled(lines[0], header, datagram)
                 if whole is None:
                     return
                 header, datagram = whole
@@ -173,21 +182,6 @@ class Engine:
             return sa.natt or (sa.spare and header.encrypted)
         return sa.natt and not header.encrypted and sa.path[2] == path[2]
 
-    def _reassembled(self, lines, header, datagram):
-        """(header, message) of what came in fragments, None where some are missing."""
-        if not lines:
-            raise Drop("unknown-cookie")
-        if header.encrypted or header.exchange != R.ID_PROT or header.msgid:
-            raise Drop("bad-fragment")
-        sa = lines[0]
-        message = sa.reassemble(header, datagram)
-        if message is None:
-            return None
-        header = wire.Header(message, self.strict, wire.MAX_WHOLE)
-        if (header.cky_i, header.cky_r) != (sa.cky_i, sa.cky_r) or header.first == R.FRAGMENT:
-            raise Drop("bad-fragment")
-        return header, message
-
     def _main_mode(self, lines, header, datagram, path, now):
         if header.msgid:
             raise Drop("bad-message-id")
@@ -214,9 +208,17 @@ class Engine:
         try:
             sa.receive(header, datagram, digest, now)
         except Refused as refused:
+            self.refuse(sa, refused.args)
+
+    def refuse(self, sa, why):
+        """End an exchange with a peer that proved its key: (code, notify, reason)."""
+        try:
             from ike import seldom
 
-            seldom.refuse(sa, *refused.args)
+            seldom.refuse(sa, *why)
+        except MemoryError:  # not even for the notify
+            rivals.settle(sa)
+            sa.fail(why[0], why[2])
 
     def peer_at(self, path):
         """The configured peer at a remote address; the port decides between several. Where none
@@ -440,7 +442,7 @@ class Engine:
 
     def unreached(self, name, code, reason):
         """An attempt to reach a peer has failed."""
-        if self.find(name) is None:
+        if not self.is_up(name):
             self.last_failure[name] = (code, reason, self.clock())
         self.event("failed", peer=name, code=code, reason=reason)
 
@@ -457,7 +459,7 @@ class Engine:
         rivals.discard(sa)
         name = sa.peer.name
         self.event("deleted", peer=name, by=by, cookies=sa.cookies())
-        if sa.state == "ESTABLISHED" and self.find(name) is None:
+        if sa.state == "ESTABLISHED" and not self.is_up(name):
             self.last_down[name] = by, self.clock()
         sa.discard()
 

@@ -19,6 +19,26 @@ _MAX_FRAGMENTS = const(24)  # 8 KB in the smallest that routers ask for, 400 byt
 _ID = const(1)  # only one message is under way at a time; peers use a constant too
 _LAST = const(1)
 _HEADER = const(8)  # of the payload: generic header, fragment id, number, flags
+_MAY_BE_LARGE = ("MAIN_R2", "MAIN_I3", "ESTABLISHED")  # the next message, or its repetition
+
+
+def reassembled(sa, header, datagram):
+    """(header, message) of what came in fragments for an exchange, None where some are missing."""
+    if header.encrypted or header.exchange != R.ID_PROT or header.msgid:
+        raise Drop("bad-fragment")
+    if "fragmentation" not in sa.peer.capable or sa.state not in _MAY_BE_LARGE:
+        raise Drop("unexpected-fragment")
+    if sa.is_settled():
+        raise Drop("already-established")
+    if sa.reassembly is None:
+        sa.reassembly = Reassembly()
+    message = sa.reassembly.add(memoryview(datagram)[wire.HEADER : header.length])
+    if message is None:
+        return None
+    header = wire.Header(message, sa.engine.strict, wire.MAX_WHOLE)
+    if (header.cky_i, header.cky_r) != (sa.cky_i, sa.cky_r) or header.first == R.FRAGMENT:
+        raise Drop("bad-fragment")
+    return header, message
 
 
 class Reassembly:

@@ -409,8 +409,8 @@ def retransmit(sa, attempt):
     number = TRANSITIONS[sa.state][0] - 1
     sa.engine.transmit(sa, sa.sent)
     sa.engine.event("retransmit", peer=sa.peer.name, number=number, attempt=attempt)
-    # A rival does not: with keys that differ, each answer would make another, and so on.
-    if attempt > 1 and not sa.rival:
+    # A rival does so once: with keys that differ, each answer would make another, and so on.
+    if attempt == 2 or (attempt > 2 and not sa.rival):
         rivals.repeat_before(sa, attempt)
 
 
@@ -433,10 +433,8 @@ def give_up(sa):
         sa.engine.abandoned(sa)
         return
     if sa.refusal:
-        from ike import seldom
-
-        code, number, reason, sa.iv = sa.refusal
-        seldom.refuse(sa, code, number, reason)
+        sa.iv = sa.refusal[3]
+        sa.engine.refuse(sa, sa.refusal[:3])
         return
     code, reason = _GIVEN_UP[sa.state]
     if sa.peer.credentials:

@@ -221,10 +221,10 @@ def repeat_before(line, attempt):
     """Send the messages before a line's last one again.
 
     Message 1 only where there is no message 4 yet, or hardly any hope left: a responder that is
-    past it may take it for an error, and give up.
+    past it may take it for an error, and give up. A rival does not: each answer would be one more.
     """
     lines = others(line)
-    past = attempt < _LATE and any(sa.state == "MAIN_I3" for sa in lines + [line])
+    past = attempt < _LATE and any(sa.state == "MAIN_I3" for sa in lines + [line]) or line.rival
     for sa in lines:
         ours = sa.cky_r in (line.cky_r, wire.ZERO_COOKIE) and not (past and sa.state == "MAIN_I1")
         if sa.spare and sa.sent and ours:

@@ -27,7 +27,6 @@ SECRETS = {
 _ALL_SECRETS = ("x", "skeyid", "skeyid_d", "skeyid_a", "ka")
 _OVER = ("ESTABLISHED", "DEAD")
 _EXCHANGE = ("sai_b", "ni_b", "nr_b", "g_xi", "g_xr", "retransmitter")  # for an exchange only
-_MAY_BE_LARGE = ("MAIN_R2", "MAIN_I3", "ESTABLISHED")  # the next message, or its repetition
 
 
 class Sa:
@@ -145,19 +144,7 @@ class Sa:
     def both(self, capability):
         return capability in self.capable and capability in self.peer.capable
 
-    def reassemble(self, header, datagram):
-        """The whole message where this fragment completes one, else None."""
-        if "fragmentation" not in self.peer.capable or self.state not in _MAY_BE_LARGE:
-            raise Drop("unexpected-fragment")
-        if self._is_settled():
-            raise Drop("already-established")
-        if self.reassembly is None:
-            from ike import fragments
-
-            self.reassembly = fragments.Reassembly()
-        return self.reassembly.add(memoryview(datagram)[wire.HEADER : header.length])
-
-    def _is_settled(self):
+    def is_settled(self):
         """Whether no message of the exchange comes again any more."""
         since = self.established
         return since is not None and self.engine.clock() - since >= HALF_OPEN_MS
@@ -211,7 +198,7 @@ class Sa:
             else:
                 _main_mode().give_up(self)
         elif self.state == "ESTABLISHED":
-            if self.reassembly and self._is_settled():
+            if self.reassembly and self.is_settled():
                 self.reassembly = None
             if self.renew_at is not None and now >= self.renew_at:
                 self.engine.renew(self, now)

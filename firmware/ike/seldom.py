@@ -3,7 +3,7 @@ or without memory. Loaded when it has."""
 
 from micropython import const
 
-from ike import halfopen, informational, policy, rivals, wire
+from ike import informational, policy, rivals, wire
 from ike import registry as R
 
 _NOTIFY_INTERVAL_MS = const(1000)
@@ -16,6 +16,8 @@ def vouches(sa, is_proved, only_known):
     says so of the SA as it then is. What we have chosen must be what we would choose of that.
     `only_known`: of what has authenticated the peer before, or what our cookie may answer, because
     each try costs much."""
+    from ike import halfopen
+
     before = sa.sai_b, sa.lives, sa.first
     proved = False
     try:

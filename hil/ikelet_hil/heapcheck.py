@@ -23,8 +23,9 @@ LATE = 1024  # names of what an exchange loads only at times (ike.dpd, ends, fol
 REASON = 128  # every reason of a drop, counted from its first time on
 KEY_PAIR = 3  # times the octets of the group: made ahead when idle, perhaps not at boot
 # What curves and certificates leave behind when their modules are unloaded: MicroPython keeps the
-# names in them for ever, once; and the counters of what only they ask of the engines.
-NAMES = 14336
+# names in them for ever, once; and the counters of what only they ask of the engines. An agent may
+# be met when those of its boot have gone, and others of the same number have come for a key pair.
+NAMES = 17408
 FIRST = 192  # every first message it remembers, besides the message itself ...
 FIRSTS = 16  # ... of which it keeps so many, ...
 FIRSTS_BYTES = 4096  # ... and of their octets so many

@@ -30,13 +30,14 @@ def estimated_bits(text: str, words: list[str]) -> float:
     """An upper estimate of a key's entropy in bits.
 
     The size of the alphabet in use (26 small and 26 capital letters, 10 digits, 33 others; 256
-    for a key in hex or base64), for every character that is neither a repeat nor a neighbour of
-    the one before, nor completes three that came before. A well-known word counts as one.
+    for a key in hex or base64 that is no text), for every character that is neither a repeat nor a
+    neighbour of the one before, nor completes three that came before. A well-known word counts as
+    one.
     """
     key = decoded(text)
-    if text.startswith(("0x", "0s")):
+    if text.startswith(("0x", "0s")) and not all(32 <= value < 127 for value in key):
         return _fresh(key) * 8.0
-    lowered = text.lower()
+    lowered = key.decode().lower()
     for word in words:
         lowered = lowered.replace(word, "\0")
     return _fresh(lowered.encode()) * math.log2(_alphabet(key) or 1)

@@ -44,6 +44,7 @@ class Board:
         self.now = self.failed_at = self.open_until = 0
         self.challenge = None
         self.open = False
+        self.anew_at = None
 
     def clock(self):
         return self.now

@@ -4,7 +4,7 @@
 import os
 import sys
 
-from agent import methods, run
+from agent import access, methods, run, store
 from agent.console import Refused
 from agent.names import Names
 from pair import Clock
@@ -96,6 +96,29 @@ def test_not_while_somebody_is_about_to_mend_it():
     assert 10000 <= lasts(agent, port, 600000) <= 31000
 
 
+def test_not_before_a_wait_after_wrong_passwords_is_over():
+    """A new boot would begin the wait anew, and nobody could ever mend it."""
+
+    class Secrets:
+        def read(self, name):
+            return b"8"
+
+    agent, port = stopped("no-network")
+    agent.verifier = "1000$00$00"
+    real, store.secrets_of = store.secrets_of, lambda path: Secrets()
+    unload, access.unload = access.unload, lambda *names: None
+    try:
+        access.auth(agent, {})
+    except Refused as refused:
+        assert str(refused) == "after 8 wrong passwords in a row wait 128 s"
+    else:
+        raise AssertionError("it was not refused")
+    finally:
+        store.secrets_of, access.unload = real, unload
+    port.typed = b"\n"  # as every call is
+    assert 128000 + 30000 < lasts(agent, port, 600000) < 200000
+
+
 def test_what_a_new_beginning_does_not_mend():
     for code, interface in (("bad-configuration", True), ("no-network", None)):
         agent, port = stopped(code, interface)
@@ -124,6 +147,37 @@ def test_behind_a_crash_is_no_prompt():
     finally:
         if "crash.txt" in os.listdir():
             os.remove("crash.txt")
+
+
+def test_a_board_goes_though_there_is_no_memory_to_tell_its_peers():
+    class Peer:
+        name = "gw"
+
+    class Engine:
+        peers = (Peer, Peer)
+        asked = 0
+
+        def terminate(self, name):
+            self.asked += 1
+            raise MemoryError
+
+        def take_datagrams(self):
+            return ()
+
+        take_events = take_datagrams
+
+    class Link:
+        def flush(self):
+            pass
+
+    agent = run.Agent({"name": "board"}, Port())
+    agent.engine, agent.link = Engine(), Link()
+    try:
+        methods.reset(agent, {})
+    except Reset:
+        assert agent.engine.asked == 2
+    else:
+        raise AssertionError("it did not go")
 
 
 def test_up_does_not_ask_for_the_name_of_a_peer_that_is_up():

@@ -180,6 +180,26 @@ def test_a_spoilt_file_does_not_count():
         assert _outcome(files, secrets) == "empty", i
 
 
+def test_what_cannot_be_read_back_for_want_of_memory_does_not_count():
+    _, files, secrets = _provisioned("short", [OLD])
+    short = Store(files, secrets)
+    real, slots = short._slot, []
+
+    def read(slot):
+        slots.append(slot)
+        if len(slots) == 3:
+            raise MemoryError
+        return real(slot)
+
+    short._slot = read
+    try:
+        short.save(NEW, TAGS[1])
+    except MemoryError:
+        assert Store(files, secrets).load() == OLD
+    else:
+        raise AssertionError("not noticed")
+
+
 def test_a_write_that_does_not_stick_is_refused():
     class Deaf(Flash):
         def write(self, name, data):

@@ -23,11 +23,14 @@ class Dns:
     def __init__(self, clock):
         self.clock = clock
         self.found = "10.9.0.1"
+        self.takes = 0
         self.asked = []  # when
+        self.hosts = []  # what
 
     def getaddrinfo(self, host, port):
-        assert host == HOST
         self.asked.append(self.clock.now)
+        self.hosts.append(host)
+        self.clock.now += self.takes
         if self.found is None:
             raise OSError(-2)
         other = (self.AF_INET6, 1, 6, "", ("fd00::1", port, 0, 0))
@@ -177,6 +180,64 @@ def test_the_address_of_before_stays_where_dns_fails():
     assert agent.engine.peer_at(OURS + ("10.9.0.1", 500)).name == "gw"
 
 
+def test_the_address_of_before_is_called_where_dns_fails():
+    """The name server may be behind the tunnel."""
+    agent, dns = named()
+    agent.run(10)
+    dns.found = None
+    agent.run(600000)
+    called_at = [when for when, path in agent.sent if path[2] == "10.9.0.1"]
+    assert len(dns.asked) > 3 and called_at[-1] > 300000
+    assert agent.engine.last_failure["gw"][0] == "no-answer"
+    assert agent.told("unresolved")[0]["reason"] == HOST + " cannot be resolved: -2"
+
+
+def many_named(number, role):
+    given = {"b%d" % i: {"address": "b%d.example" % i, "role": role} for i in range(number)}
+    agent = Agent(other={"address": "10.9.0.9"}, **given)
+    dns = names.socket = Dns(agent.clock)
+    hosts = {name: values["address"] for name, values in given.items()}
+    agent.names = names.Names(agent, hosts, ())
+    agent.helpers = [agent.names]
+    if role == "initiator":
+        agent.upkeep = Upkeep(agent.engine, agent.names.ready)
+        agent.helpers.append(agent.upkeep)
+        for name in hosts:
+            agent.upkeep.want(name, 0)
+    return agent, dns
+
+
+def test_a_name_server_that_does_not_answer_leaves_time_for_the_peers():
+    for role in ("responder", "initiator"):
+        agent, dns = many_named(16, role)
+        dns.found, dns.takes = None, 14000
+        while agent.clock.now < 3600000:
+            before = agent.clock.now
+            for helper in agent.helpers:
+                helper.run(agent.clock.now)
+            assert agent.clock.now - before <= dns.takes  # one question in a turn of the loop
+            agent.clock.now += 500
+        gaps = [b - a for a, b in zip(dns.asked, dns.asked[1:])]
+        assert min(gaps) >= dns.takes + 30000
+        assert len(dns.hosts) > 60 and min([dns.hosts.count(host) for host in dns.hosts]) >= 3
+        assert len(set(dns.hosts)) == 16
+        # It answers again; the first that asks finds out.
+        dns.found, dns.takes = "10.9.0.1", 50
+        agent.run(agent.clock.now + 60000)
+        assert agent.told("resolved")
+
+
+def test_known_addresses_are_called_while_the_name_server_is_left_alone():
+    agent, dns = many_named(2, "initiator")
+    for peer in agent.engine.peers:
+        if peer.name != "other":
+            peer.address = "10.9.0." + peer.name[1:]
+    dns.found, dns.takes = None, 14000
+    agent.run(20000)
+    assert len(dns.asked) == 1
+    assert called(agent) == {"10.9.0.0", "10.9.0.1"}
+
+
 def test_a_responder_believes_the_resolved_address_only():
     agent, dns = named("responder")
     path = OURS + ("10.9.0.1", 500)
@@ -318,6 +379,21 @@ def test_a_gateway_that_lets_nobody_stay_is_called_less_often():
     assert agent.engine.find("gw")
 
 
+def test_what_is_told_of_an_sa_that_dies_while_its_renewal_is_under_way():
+    agent = with_backup()
+    sa = agent.establish("first")
+    agent.run(100)
+    sa.expires = 28800000
+    agent.engine.renew(sa, agent.clock.now)
+    assert len(agent.engine.sas) == 2
+    dpd.dead(sa, "no answer")
+    assert agent.engine.last_down["first"][0] == "dead-peer"
+    assert agent.engine.last_failure["first"][0] == "dead-peer"
+    since = agent.clock.now
+    agent.run(since + 10)
+    assert "10.9.0.3" in called(agent, since)
+
+
 # --- backups ------------------------------------------------------------------------------------
 
 
@@ -360,12 +436,74 @@ def test_back_to_the_first_when_it_answers_again():
     assert len([1 for when, path in agent.sent if when > since + 500000]) > 3
     assert called(agent, since + 1000) == {"10.9.0.1"}
     agent.establish("first")
-    agent.run(agent.clock.now + 100)
+    agent.run(agent.clock.now + 59000)
+    assert agent.engine.is_up("first") and agent.engine.is_up("second")  # it may not last
+    pass_seconds(agent, 3)
     assert [sa.peer.name for sa in agent.engine.sas] == ["first"]
     assert agent.told("deleted")[-1]["peer"] == "second"
     now = agent.clock.now
     agent.run(now + 3600000)
     assert called(agent, now + 1) == set()  # and is not called again
+
+
+def pass_seconds(agent, number):
+    """As the loop does: it comes by every second."""
+    for _ in range(number):
+        agent.run(agent.clock.now + 1000)
+
+
+def test_a_first_that_lets_nobody_stay_has_its_backup():
+    """It authenticates, and deletes at once."""
+    agent = with_backup()
+    stays = []
+    for _ in range(1200):
+        pass_seconds(agent, 1)
+        if agent.engine.find("first"):
+            agent.establish("first")
+            agent.run(agent.clock.now + 200)
+            agent.engine.deleted(agent.engine.find("first"), "peer")
+        elif agent.engine.find("second") and not agent.engine.is_up("second"):
+            agent.establish("second")
+        stays.append(agent.engine.is_up("second"))
+    assert [e["active"] for e in agent.told("standby")] == [True]
+    assert stays.index(True) < 20 and all(stays[20:])
+
+
+def test_one_sa_that_the_first_deletes_does_not_call_the_backup():
+    agent = with_backup()
+    agent.establish("first")
+    pass_seconds(agent, 61)
+    agent.engine.deleted(agent.engine.find("first"), "peer")
+    pass_seconds(agent, 3)
+    assert agent.engine.find("first") and not agent.told("standby")
+
+
+def test_a_backup_that_cannot_be_told_goes_later():
+    agent = with_backup()
+    agent.establish("second")
+    agent.engine.last_failure["first"] = ("no-answer", "", 0)
+    agent.run(10)
+    agent.establish("second")
+    agent.establish("first")
+    real, tries = agent.engine.terminate, []
+
+    def terminate(name):
+        tries.append(name)
+        if len(tries) < 3:
+            raise MemoryError
+        return real(name)
+
+    agent.engine.terminate = terminate
+    failed = 0
+    for _ in range(70):
+        try:
+            pass_seconds(agent, 1)
+        except MemoryError:
+            failed += 1
+            agent.clock.now += 1000
+    assert failed == 2 and tries == ["second"] * 3
+    assert [sa.peer.name for sa in agent.engine.sas] == ["first"]
+    assert [e["active"] for e in agent.told("standby")] == [True, False]
 
 
 def test_one_backup_for_two():
@@ -386,7 +524,7 @@ def test_one_backup_for_two():
     agent.run(agent.clock.now + 1000)
     assert agent.engine.find("spare")
     agent.establish("b")
-    agent.run(agent.clock.now + 1000)
+    pass_seconds(agent, 62)
     assert agent.engine.find("spare") is None
 
 
@@ -477,6 +615,33 @@ def test_another_address_by_dhcp():
     assert {path[:3] for when, path in agent.sent if when > 5000} == {
         ("10.9.0.77", 500, "10.9.0.1")
     }
+    assert agent.told("link") == [{"event": "link", "up": True, "address": "10.9.0.77"}]
+
+
+@cleaned
+def test_another_address_where_memory_is_short():
+    """What was begun is done, whenever there is some."""
+    agent, _ = on_a_board()
+    agent.establish("gw")
+    agent.run(5000)
+    agent.interface.address = "10.9.0.77"
+    real = agent.engine.deleted
+
+    def deleted(sa, by):
+        agent.engine.deleted = real
+        raise MemoryError
+
+    agent.engine.deleted = deleted
+    try:
+        agent.run(10000)
+    except MemoryError:
+        pass
+    else:
+        raise AssertionError("it was not short")
+    assert agent.told("link") == []
+    agent.run(20000)
+    assert agent.told("deleted")[0]["by"] == "address-change"
+    assert agent.engine.peers[0].local_id == policy.identity("10.9.0.77")
     assert agent.told("link") == [{"event": "link", "up": True, "address": "10.9.0.77"}]
 
 

@@ -93,6 +93,24 @@ def test_a_time_server_that_does_not_answer_is_asked_again_soon():
     assert [event["event"] for event in told] == ["clock", "clock"]
 
 
+def test_exchanges_that_others_begin_all_the_time_do_not_keep_the_clock_from_being_set():
+    ticks = Ticks()
+    asked = []
+    real, wall._ask = wall._ask, asked.append
+    try:
+        with Port(LATE):
+            clock = wall.Wall(ticks, 0, "time.example")
+            for ms in (0, 29999, 30000, 40000):
+                ticks.ms = ms
+                clock.tend(LATE * 2, None, settled=False)
+                assert len(asked) == (ms >= 30000)
+            ticks.ms += 86400000
+            clock.tend(LATE * 2, None)
+            assert len(asked) == 2
+    finally:
+        wall._ask = real
+
+
 def test_a_time_server_that_answers_nonsense_is_one_that_does_not_answer():
     """ntptime takes a datagram apart without a look at its size."""
     ticks = Ticks()

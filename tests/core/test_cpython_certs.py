@@ -13,7 +13,7 @@ from ikelet import pki
 from ikelet.pki import Identity, Validity
 from ikelet_hil import lab
 from malformed import SA, VID, of_parts, sa_body
-from pair import Pair, make_hal
+from pair import INITIATOR, RESPONDER, Pair, make_engine, make_hal
 from pki import private  # type: ignore[attr-defined]
 
 NAMES = {"i": "branch.example", "r": "hq.example"}
@@ -189,6 +189,31 @@ def test_peers_from_anywhere_are_told_apart_by_their_names() -> None:
     pair.connect()
     assert pair.r.find("gw") and not pair.r.find("other")
     assert pair.last("r", "established")["peer"] == "gw"
+
+
+def test_two_behind_one_address() -> None:
+    """A NAT in front of both: their ports and their names tell them apart."""
+    hub = side("r")
+    pair = Pair(side("i"), {**hub, "remote_id": None})
+    pair.r.peers[0].address = "any"
+    name = "branch-2.example"
+    second = side(
+        "i", made=credentials(lab.holder("ecdsa256", name).identity), local_id=certs.identity(name)
+    )
+    other = make_engine(INITIATOR, RESPONDER, "initiator", pair.clock, **second)
+    branches = {500: pair.i, 1025: other}
+    for engine in branches.values():
+        engine.initiate("gw", 0)
+    for _ in range(20):
+        for port, engine in branches.items():
+            for _, datagram in engine.take_datagrams():
+                pair.r.receive(datagram, RESPONDER + (INITIATOR[0], port), 0)
+            engine.poll(0)
+        pair.r.poll(0)
+        for path, datagram in pair.r.take_datagrams():
+            branches[path[3]].receive(datagram, INITIATOR + RESPONDER, 0)
+    assert [sa.state for sa in pair.i.sas + other.sas] == ["ESTABLISHED"] * 2
+    assert sorted(sa.path[3] for sa in pair.r.sas if sa.state == "ESTABLISHED") == [500, 1025]
 
 
 def test_revoked() -> None:

@@ -5,7 +5,7 @@ import struct
 
 from cheap import CheapHal
 from ike import engine as engine_module
-from ike import exchange, halfopen, mainmode, policy, wire
+from ike import exchange, halfopen, mainmode, policy, seldom, wire
 from ike import registry as R
 from malformed import ARGUABLE, MALFORMED, SA, TOLERATED, of_parts, sa_body, with_attribute
 from pair import INITIATOR, PSK, RESPONDER, Pair, changed, make_engine, make_hal
@@ -670,6 +670,19 @@ def test_a_message_for_which_there_was_no_memory_counts_when_it_comes_again():
         pair.pending = [(side, message)]
         pair.settle()
         assert pair.states() == ("ESTABLISHED", "ESTABLISHED"), number
+
+
+def test_a_peer_that_is_refused_without_memory_to_tell_it():
+    """The reason is told all the same, and at once."""
+    for ours, theirs, side in (
+        ({"local_id": "10.9.0.99"}, {}, "r"),
+        ({}, {"local_id": "10.9.0.99"}, "i"),
+    ):
+        pair = Pair(ours, theirs)
+        with NoMemory(seldom, "refuse"):
+            pair.connect()
+        assert pair.last(side, "failed")["code"] == "wrong-identity"
+        assert pair.states()["ir".index(side)] == ""
 
 
 def test_a_message_5_for_which_there_was_no_memory():

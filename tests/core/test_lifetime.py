@@ -32,6 +32,15 @@ def test_a_new_phase_1_before_the_old_one_ends_and_no_gap():
     assert [len(engine.sas) for engine in world.engines.values()] == [1, 1]
 
 
+def test_lifetimes_that_differ():
+    """Where either may renew there is no gap, else a short one when the shorter is over."""
+    for roles, gap_ms in ((("both", "both"), 1000), (("initiator", "responder"), 24 * 4000)):
+        world = World(1, roles, lifetime=28800, responders={"lifetime": 3600})
+        world.run(24 * HOUR)
+        assert world.up_ms > 24 * HOUR - gap_ms, roles
+        assert len(world.common()) == 1
+
+
 def test_renewal_despite_loss():
     world = World(2, lifetime=3600, loss=20)
     world.run(24 * HOUR)

@@ -4,7 +4,7 @@
 import struct
 
 from cheap import CheapHal
-from ike import folded, halfopen, mainmode, rivals, wire
+from ike import folded, fragments, halfopen, mainmode, rivals, wire
 from ike import registry as R
 from ike.exchange import STALE_MS
 from pair import INITIATOR, RESPONDER, SUITE, Pair, changed
@@ -446,6 +446,22 @@ def test_rivals_make_room_where_memory_is_short():
     assert [bytes(sa.cky_i) for sa in pair.r.sas] == [bytes(first[:8])]
 
 
+def test_fragments_do_not_keep_memory_from_the_exchanges():
+    """Anybody can send one, now and then."""
+    pair = started(3)
+    honest = pair.pending[0][1]
+    for flip in range(1, 17):
+        pair.give("i", changed(honest, 99, honest[99] ^ flip))
+    head = next(sa for sa in pair.i.sas if not sa.spare)
+    for _ in range(5):
+        head.reassembly = fragments.Reassembly()
+        folded.relieve(pair.i)
+    assert rivals.number(pair.i) < 2
+    folded.relieve(pair.i)
+    assert head.reassembly is None  # but they go, too
+    assert finish(pair)
+
+
 def test_where_memory_is_short_what_comes_back_goes_first():
     """The peer's message 3 came behind some others, and other exchanges have fewer."""
     pair, cookies, third = beside_exchanges(4, 4)
@@ -690,6 +706,23 @@ def test_a_spoofed_answer_and_the_peers_own_lost():
     pair.collect("i")
     pair.pending = []
     assert finish(pair)
+
+
+def test_a_rival_repeats_its_message_3():
+    """A spoofed message 2 came first, a spoofed message 4 took the place of the peer's, which was
+    lost: only what was sent before brings it again."""
+    pair = started(1)
+    second = pair.pending.pop()[1]
+    pair.give("i", second[:8] + b"\xee" * 8 + second[16:])
+    pair.give("i", second)
+    (third,) = [d for d in pair.collect("i") if d[8:16] == second[8:16]]
+    pair.give("r", third)
+    (fourth,) = pair.collect("r")
+    pair.pending.clear()
+    pair.give("i", another(fourth))
+    finish(pair)
+    assert pair.states() == ("ESTABLISHED", "ESTABLISHED")
+    assert pair.clock.now < 5000
 
 
 def test_replays_do_not_use_up_the_peers_answers():

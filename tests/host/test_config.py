@@ -1,5 +1,6 @@
 """The host's check: every error names the key, what was found and what would do."""
 
+import base64
 import copy
 from pathlib import Path
 from typing import Any
@@ -300,6 +301,23 @@ def test_redacted_hides_only_the_keys() -> None:
     assert board["peer"]["hq"]["psk"] == STRONG
 
 
+SPELLINGS = (
+    "Winter2024!",
+    "0x" + b"Winter2024!".hex(),
+    "0s" + base64.b64encode(b"Winter2024!").decode(),
+    "0x" + b"password-branch".hex(),
+    "Headquarters2025",
+)
+
+
+@pytest.mark.parametrize("key", SPELLINGS)
+def test_a_weak_text_is_weak_however_it_is_spelled(key: str) -> None:
+    rule = config.schema()["psk"]
+    assert psk.estimated_bits(key, rule["words"]) < rule["bits"]
+    as_text = psk.decoded(key).decode()
+    assert psk.estimated_bits(key, rule["words"]) == psk.estimated_bits(as_text, rule["words"])
+
+
 def test_estimate_agrees_with_the_boards() -> None:
     rule = config.schema()["psk"]
     samples = [
@@ -308,6 +326,7 @@ def test_estimate_agrees_with_the_boards() -> None:
         *(psk.generate() for _ in range(20)),
         *("0x" + "5fa1c39e"[:8] * n for n in range(1, 9)),
         "abcdefghijklmnopqrstuvwxyz0123456789", "9876543210", "aAbBcCdDeEfF", "Zwölf Boxkämpfer",
+        *SPELLINGS,
     ]  # fmt: skip
     for key in samples:
         weak = psk.estimated_bits(key, rule["words"]) < rule["bits"]
