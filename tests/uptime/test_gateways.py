@@ -42,7 +42,7 @@ def test_a_gateway_dies_and_comes_back_elsewhere(tmp_path: Path) -> None:
             with charon(net.inside[2], second, branch_at):
                 until(branch.is_up, 60)
                 assert branch.peer()["remote"] == [second, 500]
-                until(lambda: branch.peer("spare")["state"] == "DOWN", 5)
+                until(lambda: branch.peer("spare")["state"] == "DOWN", 70)  # it is up to stay
                 until(lambda: not backup.list_sas(), 5)
                 assert branch.told("deleted", peer="spare", by="us")
                 assert branch.peer("gw")["state"] == "ESTABLISHED"
