@@ -14,6 +14,7 @@ _SEVERITIES = {  # RFC 5424 section 6.2.1, table 2
     "fatal": 2,
     "engine": 3,
     "failed": 4,
+    "unresolved": 4,
     "certificate-expires": 4,
     "clock": 4,
     "boot": 5,

@@ -54,8 +54,10 @@ class PublicKeyError(Exception):
 
 
 def wipe(buffer):
-    """Zero a bytearray, or a writable memoryview of bytes, in place."""
-    buffer[:] = bytes(len(buffer))
+    """Zero a bytearray, or a writable memoryview of bytes, in place. Takes no memory, which may be
+    what made somebody give up."""
+    for i in range(len(buffer)):
+        buffer[i] = 0
 
 
 def equal(a, b):

@@ -373,7 +373,6 @@ class Engine:
             self._events.append(data)
 
     def established(self, sa):
-        rivals.settle(sa)
         self.contacted.add(sa.peer.name)
         if sa.first:
             self.halfopen.keep(self, sa)

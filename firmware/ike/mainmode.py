@@ -95,6 +95,7 @@ def receive(sa, header, datagram, digest, now):
             sa.taken = None
             if sum([len(payload) for _, _, payload in found]) == len(content):
                 sa.taken = len(content), sa.engine.digest(whole)
+            rivals.settle(sa)  # what is to come finds their memory
         if spare:
             rivals.share(sa, spare)
         if 2 < number < 5 and sa.both("natt"):
@@ -104,6 +105,9 @@ def receive(sa, header, datagram, digest, now):
         names = [R.PAYLOAD_NAMES.get(kind, str(kind)) for kind, _, _ in found]
         _report(sa, "in", number, header.length, names, carries)
         sa.hint = ""
+        if encrypted:
+            expires = now + min(sa.lives[0], sa.peer.lives[0]) * 1000
+            sa.established, sa.expires = now, expires
     except Refused:
         # Authentic all the same: the notify about it is encrypted after it.
         _check_end(sa, content, found, digest, now)
@@ -123,14 +127,16 @@ def receive(sa, header, datagram, digest, now):
     sa.replay.accept(digest)
     if not reply:  # a rival's message 5 comes later, and its timer with it
         sa.retransmitter = None
-    if not sa.initiator:
+    if not (sa.initiator or encrypted):
         sa.expires = sa.engine.clock() + HALF_OPEN_MS
     if reply and not _send_or_fail(sa, number + 1, reply, answer):
         return
     if leave:
         sa.engine.halfopen.replace(sa.engine, leave, sa)
     if following == "ESTABLISHED":
-        _established(sa, now)
+        if sa.initiator:
+            sa.sent = None
+        sa.engine.established(sa)
 
 
 def _check_end(sa, content, found, digest, now):
@@ -184,8 +190,8 @@ def derive(sa):
     iv = keys.phase1_iv(hal, suite, sa.g_xi, sa.g_xr)
     for secret in (g_xy, skeyid_e):
         _hal.wipe(secret)
-    # All of it or nothing: an engine may have failed on the way here.
-    sa.forget("x")
+    # All of it or nothing: an engine may have failed on the way here, and memory ends anywhere
+    # until x is gone, from which all of it can be made again.
     sa.skeyid, sa.skeyid_d, sa.skeyid_a, sa.ka, sa.iv = (
         skeyid,
         skeyid_d,
@@ -193,6 +199,7 @@ def derive(sa):
         ka,
         iv,
     )
+    sa.forget("x")
 
 
 def derive_late(sa):
@@ -219,9 +226,11 @@ def _handle_sa_offer(sa, parts):
 def _handle_sa_answer(sa, parts):
     suite, sa.lives = policy.accept(sa.peer, parts[R.SA])
     if sa.x is None or suite.group != sa.suite.group:
-        sa.x, sa.g_xi = sa.engine.key_pair(suite.group)
+        x, sa.g_xi = sa.engine.key_pair(suite.group)
+        sa.ni_b = sa.ni_b or bytes(sa.engine.hal.random(_NONCE_BYTES))
+        sa.suite = suite
+        sa.x = x  # last, as what is asked for above: memory may end before
     sa.suite = suite
-    sa.ni_b = sa.ni_b or bytes(sa.engine.hal.random(_NONCE_BYTES))
     reply, carries = _ke_payloads("g^xi", sa.g_xi, "Ni", sa.ni_b)
     return reply, "chosen: " + sa.suite.name, carries
 
@@ -244,9 +253,10 @@ def _public_value(sa, parts):
 def _handle_ke_offer(sa, parts):
     value, nonce = _public_value(sa, parts)
     if sa.x is None:
-        sa.x, sa.g_xr = sa.engine.key_pair(sa.suite.group)
+        x, sa.g_xr = sa.engine.key_pair(sa.suite.group)
+        sa.nr_b = bytes(sa.engine.hal.random(_NONCE_BYTES))
+        sa.x = x  # last, as what is asked for above: memory may end before
     sa.g_xi, sa.ni_b = value, nonce
-    sa.nr_b = sa.nr_b or bytes(sa.engine.hal.random(_NONCE_BYTES))
     reply, carries = _ke_payloads("g^xr", sa.g_xr, "Nr", sa.nr_b)
     if sa.peer.credentials:
         reply += sa.peer.credentials.requests()
@@ -412,14 +422,6 @@ def retransmit(sa, attempt):
     # A rival does so once: with keys that differ, each answer would make another, and so on.
     if attempt == 2 or (attempt > 2 and not sa.rival):
         rivals.repeat_before(sa, attempt)
-
-
-def _established(sa, now):
-    sa.established = now
-    sa.expires = now + min(sa.lives[0], sa.peer.lives[0]) * 1000
-    if sa.initiator:
-        sa.sent = None
-    sa.engine.established(sa)
 
 
 def give_up(sa):
