@@ -58,6 +58,7 @@ class Names:
         is_known = any(peer.name == name and peer.address for peer in engine.peers)
         now = self._agent.clock()  # the question about another name may have taken long
         if patient and now < max(self._silent, self._later.get(name, 0)):
+            self._asked.pop(name, None)
             return is_known
         since = self._asked.setdefault(name, now)
         if patient and now - since < _PATIENCE_MS and self._busy(now):
@@ -73,6 +74,8 @@ class Names:
                 return True
             engine.unreached(name, "no-address", why)
             return None
+        self._silent = 0
+        self._later.clear()
         return self._take(name, address)
 
     def _failed(self, name, since):

@@ -33,9 +33,9 @@ class Watch:
             self._follow()
         self._up = True
         agent = self._agent
-        agent.event({"event": "link", "up": True, "address": agent.engine.local[0]})
         if agent.upkeep:
             agent.upkeep.soon(now)
+        agent.event({"event": "link", "up": True, "address": agent.engine.local[0]})
 
     def _is_news(self):
         """Whether the link has come back, or been opened at another address."""

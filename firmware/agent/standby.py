@@ -15,6 +15,7 @@ class Standby:
         self._upkeep = upkeep
         self._backups = backups
         self._active = set()
+        self._since = {}  # backup that is active: since when it is not needed
 
     def run(self, now):
         engine = self._engine
@@ -22,6 +23,7 @@ class Standby:
         for backup in set(self._backups.values()):
             if backup in needed and backup not in self._active:
                 self._active.add(backup)
+                self._since.pop(backup, None)
                 self._upkeep.want(backup, now)
                 engine.event("standby", peer=backup, active=True)
             elif backup in self._active and self._is_spare(backup, now):
@@ -40,8 +42,7 @@ class Standby:
     def _is_spare(self, backup, now):
         """Whether all that a gateway stands in for are up, and not just for a moment."""
         for name, other in self._backups.items():
-            if other == backup:
-                sa = self._engine.find(name)
-                if sa is None or sa.state != "ESTABLISHED" or now - sa.established < LASTING_MS:
-                    return False
-        return True
+            if other == backup and not self._engine.is_up(name):
+                self._since.pop(backup, None)
+                return False
+        return now - self._since.setdefault(backup, now) >= LASTING_MS

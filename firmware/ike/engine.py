@@ -217,8 +217,11 @@ class Engine:
 
             seldom.refuse(sa, *why)
         except MemoryError:  # not even for the notify
-            rivals.settle(sa)
-            sa.fail(why[0], why[2])
+            if sa in self.sas:
+                rivals.settle(sa)
+                sa.fail(why[0], why[2])
+            else:
+                self.unreached(sa.peer.name, why[0], why[2])
 
     def peer_at(self, path):
         """The configured peer at a remote address; the port decides between several. Where none
@@ -387,18 +390,19 @@ class Engine:
             lifetime=sa.lives[0],
             timings_ms={"total": self.clock() - sa.started, "modexp": sa.modexp_ms},
         )
-        self._care(sa)
+        self._settle(sa, self.clock())
 
-    def _care(self, sa):
-        """See to it that an SA lasts, and that it is the peer's only one."""
-        now = self.clock()
+    def watch(self, sa, now, expires):
+        """See to it that an SA lasts until then: when to ask its peer, and when to renew it."""
         sa.heard(now)
         if sa.peer.role != "responder":
             # After 80 to 90 % of the lifetime, by our cookie, which is random.
-            tenth = (sa.expires - sa.established) // 10
+            tenth = (expires - now) // 10
             cookie = sa.cky_i if sa.initiator else sa.cky_r
-            sa.renew_at = sa.established + 8 * tenth
-            sa.renew_at += struct.unpack("!I", cookie[4:])[0] % (tenth + 1)
+            sa.renew_at = now + 8 * tenth + struct.unpack("!I", cookie[4:])[0] % (tenth + 1)
+
+    def _settle(self, sa, now):
+        """See to it that it is the peer's only one, and ends when it is used up."""
         if sa.lives[1] or sa.peer.lives[1]:
             from ike import lifetime
 
@@ -434,10 +438,11 @@ class Engine:
         sa.discard()
 
     def failed(self, sa, code, reason):
+        was_last = rivals.ended(sa)  # MemoryError: nothing has ended yet
         self.sas.remove(sa)
-        if not rivals.ended(sa):
-            return
-        self.unreached(sa.peer.name, code, reason)
+        sa.discard()
+        if was_last:
+            self.unreached(sa.peer.name, code, reason)
 
     def unreached(self, name, code, reason):
         """An attempt to reach a peer has failed."""

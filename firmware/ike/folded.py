@@ -187,11 +187,15 @@ def relieve(engine):
 
 
 def ease(engine):
-    """Let go what costs nobody anything: exchanges that message 3 brings back, lines that can be
-    unfolded again. Where that is little, messages 5, which their senders repeat. Where there are
-    none, half of the rivals, those that came last of the exchanges that have the most; at last
-    fragments, which anybody can keep there. False where there was nothing."""
-    count = 0
+    """Let go what costs nobody anything: fragments, which are sent again with all of the message,
+    exchanges that message 3 brings back, lines that can be unfolded again. Where that is little,
+    messages 5, which their senders repeat. Where there are none, half of the rivals, those that
+    came last of the exchanges that have the most. False where there was nothing."""
+    had = count = 0
+    for sa in engine.sas:
+        if sa.reassembly:  # not counted: anybody can have it there all the time
+            sa.reassembly = None
+            had = 1
     if engine.left:  # else another offer could be answered under the cookie
         for sa in list(engine.sas):
             if sa.state == "MAIN_R1" and not sa.spare and sa.first in engine.firsts:
@@ -210,9 +214,4 @@ def ease(engine):
     if not keeping and many > 1:
         for _ in range((many + 1) // 2):
             _make_room(engine)
-    elif not keeping and not count:
-        for sa in engine.sas:
-            if sa.reassembly:
-                sa.reassembly = None
-                count += 1
-    return bool(keeping or count or many > 1)
+    return bool(had or keeping or count or many > 1)

@@ -107,7 +107,9 @@ def receive(sa, header, datagram, digest, now):
         sa.hint = ""
         if encrypted:
             expires = now + min(sa.lives[0], sa.peer.lives[0]) * 1000
-            sa.established, sa.expires = now, expires
+            sa.established = now
+            sa.engine.watch(sa, now, expires)
+            sa.expires = expires
     except Refused:
         # Authentic all the same: the notify about it is encrypted after it.
         _check_end(sa, content, found, digest, now)

@@ -12,9 +12,10 @@ the first that is authenticated ends the others.
 - A message 2 makes a rival of the spare, and a new spare. Of a message 3 or 4 the spare keeps only
   what it brought: the rival is *folded*, until its Diffie-Hellman is due (ike/folded.py).
 - An initiator's spares have no timers, and take nothing more once the first line has ended: with
-  a message now and then an exchange would never end. A responder's ends the exchange. When the
-  first line repeats its message for the second time, the messages before are repeated too: what
-  answered them may not have been the peer, and the peer's answer lost.
+  a message now and then an exchange would never end. A responder's ends the exchange. When a line
+  repeats its message for the second time, the messages before are repeated too: what answered them
+  may not have been the peer, and the peer's answer lost. A rival does that once, and without
+  message 1.
 - There are so many rivals and no more: the first that come, and each exchange has its share. An
   attacker who places more, all well-formed and each another, before the peer's own single message
   arrives, costs that attempt.

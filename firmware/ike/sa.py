@@ -227,8 +227,7 @@ class Sa:
         return min(times) if times else None
 
     def fail(self, code, reason):
-        """End the exchange without an SA."""
-        self.enter("DEAD")
+        """End the exchange without an SA. MemoryError: it goes on until its timer comes again."""
         self.engine.failed(self, code, reason)
 
     def discard(self):

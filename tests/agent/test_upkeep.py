@@ -314,10 +314,11 @@ def test_a_name_without_an_address_of_our_family():
 # --- attempts -----------------------------------------------------------------------------------
 
 
-def first_message(source, engine):
-    """What somebody sends in the name of a peer of `engine`, from `source`'s address."""
+def first_message(source, engine, number=0):
+    """What somebody sends in the name of a peer of `engine`, from `source`'s address, each with a
+    cookie of its own."""
     other = Engine(
-        CheapHal(b"y"),
+        CheapHal(b"y%d" % number),
         [
             Peer(
                 "us",
@@ -341,12 +342,14 @@ def test_what_others_begin_in_a_peers_name_is_not_waited_for():
     agent = with_backup("both")
     gateway = ("10.9.0.1", 500)
     for number in range(40):
-        agent.engine.receive(first_message(gateway, agent.engine), OURS + gateway, agent.clock.now)
+        message = first_message(gateway, agent.engine, number)
+        agent.engine.receive(message, OURS + gateway, agent.clock.now)
         assert agent.engine.find("first", True)
         agent.engine.take_datagrams()
         agent.run(25000 * (number + 1))
     assert len(called(agent)) == 2  # both, as nobody answers
-    assert len([1 for _, path in agent.sent if path[2] == "10.9.0.1"]) > 10
+    attempts = [event for event in agent.told("failed") if event["peer"] == "first"]
+    assert len(attempts) >= 5 and {event["code"] for event in attempts} == {"no-answer"}
     assert agent.engine.last_failure["first"][0] == "no-answer"
     agent.engine.receive(first_message(gateway, agent.engine), OURS + gateway, agent.clock.now)
     assert agent.engine.terminate("first") >= 1  # but down ends it

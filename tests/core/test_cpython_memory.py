@@ -8,6 +8,7 @@ import linecache
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -138,6 +139,8 @@ def exchange(pair: Pair, beside: bool) -> None:
             tried(folded.relieve, pair.r)
     assert pair.i.is_up("gw") and pair.r.is_up("gw")
     assert pair.i.find("gw").ka == pair.r.find("gw").ka
+    assert all(sa.dpd_due for engine in (pair.i, pair.r) for sa in engine.sas if sa.established)
+    assert pair.i.find("gw").renew_at
     for sa in list(pair.i.sas):
         tried(pair.i.renew, sa, pair.clock.now)
     for _ in range(20):
@@ -147,14 +150,37 @@ def exchange(pair: Pair, beside: bool) -> None:
     assert not pair.i.is_up("gw")
 
 
-def run(moments: str, step: int, beside: bool) -> int:
+def attempt(pair: Pair, lost: int = 0) -> None:
+    """One that fails, as every message from number `lost` on is lost, or a side refuses the other:
+    it ends, is told, and leaves nothing."""
+    for _ in range(2):
+        tried(pair.i.initiate, "gw", 0)
+    passed = 0
+    while pair.clock.now < 75000:
+        tried(pair.collect, "i")
+        tried(pair.collect, "r")
+        for sender, datagram in pair.pending:
+            passed += 1
+            if not lost or passed < lost:
+                tried(pair.give, OTHER[sender], datagram)
+        pair.pending.clear()
+        for engine in (pair.i, pair.r):
+            tried(engine.poll, pair.clock.now)
+        pair.clock.now += 250
+    assert [sa.state for sa in pair.i.sas + pair.r.sas] == []
+    assert pair.i.last_failure or pair.r.last_failure
+
+
+def run(moments: str, step: int, play: Callable[[Pair], None], **values: Any) -> int:
     """How many moments there are."""
     at = 0
     while True:
         short = Short(at)
-        pair = Pair({"crypto": CheapHal(b"i")}, {"crypto": CheapHal(b"r")})
+        ours = {"crypto": CheapHal(b"i"), "dpd": 20, **values.get("ours", {})}
+        theirs = {"crypto": CheapHal(b"r"), "dpd": 20, **values.get("theirs", {})}
+        pair = Pair(ours, theirs)
         with short.at_lines() if moments == "lines" else short.at_attributes():
-            exchange(pair, beside)
+            play(pair)
         if not short.has_ended:
             return at
         at += step
@@ -165,16 +191,28 @@ each_way = pytest.mark.parametrize("beside", [False, True], ids=["alone", "besid
 
 @each_way
 def test_memory_ends_at_any_attribute(beside: bool) -> None:
-    assert run("attributes", 1, beside) > 60
+    assert run("attributes", 1, partial(exchange, beside=beside)) > 60
 
 
 @each_way
 def test_memory_ends_at_some_lines(beside: bool) -> None:
-    assert run("lines", STEP, beside) > 3000
+    assert run("lines", STEP, partial(exchange, beside=beside)) > 3000
+
+
+STRANGER = {"local_id": "10.9.0.99"}
+
+
+@pytest.mark.parametrize(
+    ("lost", "values"),
+    [(4, {}), (6, {}), (0, {"ours": STRANGER}), (0, {"theirs": STRANGER})],
+    ids=["no message 4", "no message 6", "refused by the responder", "refused by the initiator"],
+)
+def test_memory_ends_in_an_attempt_that_fails(lost: int, values: dict[str, Any]) -> None:
+    assert run("lines", 23, partial(attempt, lost=lost), **values) > 1000
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(600)
 @each_way
 def test_memory_ends_at_any_line(beside: bool) -> None:
-    print(run("lines", 1, beside), "lines")
+    print(run("lines", 1, partial(exchange, beside=beside)), "lines")

@@ -229,10 +229,10 @@ MUTANTS = [
         "rival_repeats",
     ),
     Mutant(
-        "fragments go before the rivals where memory is short",
+        "fragments are enough where memory is short",
         "ike/folded.py",
-        "    if count >= _ENOUGH:\n",
-        "    if count >= _ENOUGH or any(sa.reassembly for sa in engine.sas):\n",
+        "            had = 1\n",
+        "            count += _ENOUGH\n",
         "fragments_do_not",
     ),
     Mutant(
@@ -245,8 +245,8 @@ MUTANTS = [
     Mutant(
         "a backup goes when its gateway is up for a moment",
         "agent/standby.py",
-        "now - sa.established < LASTING_MS",
-        "False",
+        "return now - self._since.setdefault(backup, now) >= LASTING_MS",
+        "return True",
         "back_to_the_first or lets_nobody_stay",
     ),
     Mutant(
