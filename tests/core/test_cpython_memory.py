@@ -33,7 +33,7 @@ FREE = (
     "if reply and not _send_or_fail(sa, number + 1, reply, answer):",
 )
 FREE_FUNCTIONS = ("enter", "forget", "follow", "accept", "find", "is_up")
-STEP = 17  # of so many lines one is tried
+STEP = 31  # of so many lines one is tried
 
 
 class Short:
@@ -208,7 +208,7 @@ STRANGER = {"local_id": "10.9.0.99"}
     ids=["no message 4", "no message 6", "refused by the responder", "refused by the initiator"],
 )
 def test_memory_ends_in_an_attempt_that_fails(lost: int, values: dict[str, Any]) -> None:
-    assert run("lines", 23, partial(attempt, lost=lost), **values) > 1000
+    assert run("lines", 53, partial(attempt, lost=lost), **values) > 1000
 
 
 @pytest.mark.soak
