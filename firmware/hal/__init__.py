@@ -54,10 +54,13 @@ class PublicKeyError(Exception):
 
 
 def wipe(buffer):
-    """Zero a bytearray, or a writable memoryview of bytes, in place. Takes no memory, which may be
-    what made somebody give up."""
-    for i in range(len(buffer)):
-        buffer[i] = 0
+    """Zero a bytearray, or a writable memoryview of bytes, in place. Needs no memory, the lack of
+    which may be what made somebody give up."""
+    try:
+        buffer[:] = bytes(len(buffer))
+    except MemoryError:
+        for i in range(len(buffer)):
+            buffer[i] = 0
 
 
 def equal(a, b):

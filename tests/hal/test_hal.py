@@ -370,6 +370,22 @@ def test_a_board_without_a_source_of_randomness_says_so():
         seeding.urandom = kept
 
 
+def test_wipe_without_memory():
+    import hal
+
+    def fail(size):
+        raise MemoryError
+
+    hal.bytes = fail
+    try:
+        secret = bytearray(b"secret")
+        wipe(secret)
+        wipe(memoryview(secret)[2:4])
+    finally:
+        del hal.bytes
+    assert secret == bytearray(6)
+
+
 def test_wipe():
     secret = bytearray(b"secret")
     wipe(secret)
