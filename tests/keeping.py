@@ -41,7 +41,7 @@ class World:
         crypto = CheapHal(b"%s %d" % (side.encode(), self._boots))
         engine = make_engine(local, remote, role, self.clock, crypto, **self._values[side])
         self.engines[side] = engine
-        self._upkeep[side] = Upkeep(engine, lambda name, now: self._resolve(side))
+        self._upkeep[side] = Upkeep(engine, lambda name: self._resolve(side))
         if role != "responder":
             self.keep(side, self.clock.now)
 

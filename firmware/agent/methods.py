@@ -67,7 +67,7 @@ def up(agent, params):
     name = params["peer"]
     agent.wanted(name, True)
     is_there = agent.engine.find(name)
-    if agent.names and not is_there and not agent.names.ready(name, agent.clock(), False):
+    if agent.names and not is_there and not agent.names.ready(name, False):
         raise Refused(agent.engine.last_failure[name][1])
     try:
         agent.engine.initiate(name, agent.clock())

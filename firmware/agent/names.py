@@ -42,14 +42,14 @@ class Names:
         """Ask for the address of responders that are down."""
         for name, due in self._due.items():
             if now >= due:
-                answer = True if self._agent.engine.find(name) else self.ready(name, now)
+                answer = True if self._agent.engine.find(name) else self.ready(name)
                 self._due[name] = now + (1000 if answer is False else _AGAIN_MS)
 
     def deadline(self):
         """The time of the next question in ms, or None."""
         return min(self._due.values()) if self._due else None
 
-    def ready(self, name, now, patient=True):
+    def ready(self, name, patient=True):
         """Before an attempt: True, the peer's address is known, and fresh; False, not a good time
         to ask; None, it cannot be resolved, which is told as a failure. Not `patient`: now."""
         if name not in self._names:

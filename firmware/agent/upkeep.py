@@ -11,7 +11,7 @@ LASTING_MS = const(60000)  # an SA that goes sooner counts as one more failure
 class Upkeep:
     """Initiates to the peers that are wanted, with back-off and jitter after failures.
 
-    `ready(name, now)` is asked before each attempt: True; False, ask again; None, it has failed.
+    `ready(name)` is asked before each attempt: True; False, ask again; None, it has failed.
     """
 
     def __init__(self, engine, ready=None):
@@ -51,7 +51,7 @@ class Upkeep:
             elif due is None:
                 self._due[name] = now + self._pause(name)
             elif now >= due:
-                ready = self._ready is None or self._ready(name, now)
+                ready = self._ready is None or self._ready(name)
                 if ready:
                     self._due[name] = None
                     self._initiate(name, now)

@@ -208,20 +208,20 @@ class Engine:
         try:
             sa.receive(header, datagram, digest, now)
         except Refused as refused:
-            self.refuse(sa, refused.args)
+            self.refuse(sa, *refused.args)
 
-    def refuse(self, sa, why):
-        """End an exchange with a peer that proved its key: (code, notify, reason)."""
+    def refuse(self, sa, code, number, reason):
+        """End an exchange with a peer that proved its key; see seldom.refuse."""
         try:
             from ike import seldom
 
-            seldom.refuse(sa, *why)
+            seldom.refuse(sa, code, number, reason)
         except MemoryError:  # not even for the notify
             if sa in self.sas:
                 rivals.settle(sa)
-                sa.fail(why[0], why[2])
+                sa.fail(code, reason)
             else:
-                self.unreached(sa.peer.name, why[0], why[2])
+                self.unreached(sa.peer.name, code, reason)
 
     def peer_at(self, path):
         """The configured peer at a remote address; the port decides between several. Where none

@@ -437,8 +437,8 @@ def give_up(sa):
         sa.engine.abandoned(sa)
         return
     if sa.refusal:
-        sa.iv = sa.refusal[3]
-        sa.engine.refuse(sa, sa.refusal[:3])
+        code, number, reason, sa.iv = sa.refusal
+        sa.engine.refuse(sa, code, number, reason)
         return
     code, reason = _GIVEN_UP[sa.state]
     if sa.peer.credentials:

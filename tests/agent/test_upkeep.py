@@ -20,14 +20,16 @@ class Dns:
     AF_INET = 2
     AF_INET6 = 10
 
-    def __init__(self, clock):
+    def __init__(self, clock, known=(HOST,)):
         self.clock = clock
+        self.known = known
         self.found = "10.9.0.1"
         self.takes = 0
         self.asked = []  # when
         self.hosts = []  # what
 
     def getaddrinfo(self, host, port):
+        assert host in self.known
         self.asked.append(self.clock.now)
         self.hosts.append(host)
         self.clock.now += self.takes
@@ -195,8 +197,8 @@ def test_the_address_of_before_is_called_where_dns_fails():
 def many_named(number, role):
     given = {"b%d" % i: {"address": "b%d.example" % i, "role": role} for i in range(number)}
     agent = Agent(other={"address": "10.9.0.9"}, **given)
-    dns = names.socket = Dns(agent.clock)
     hosts = {name: values["address"] for name, values in given.items()}
+    dns = names.socket = Dns(agent.clock, hosts.values())
     agent.names = names.Names(agent, hosts, ())
     agent.helpers = [agent.names]
     if role == "initiator":

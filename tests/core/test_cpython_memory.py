@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from attacker import other
 from cheap import CheapHal
 from ike import folded
+from ike import registry as R
 from ike.sa import Sa
 from pair import Pair, changed
 
-OTHER = {"i": "r", "r": "i"}
-KE = 4
 # What takes no memory: statements, and functions of which each statement is known to take none.
 FREE = (
     "try:",
@@ -101,10 +101,10 @@ def tried(function: Callable[..., Any], *arguments: Any) -> None:
 
 def spoofed(sender: str, datagram: bytes) -> list[bytes]:
     """What somebody makes of a message in clear."""
-    if datagram[16] == KE:
+    if datagram[16] == R.KE:
         return [changed(datagram, 99, datagram[99] ^ bit) for bit in (1, 2)]
     at = 3 if sender == "i" else 8
-    return [changed(datagram, at, datagram[at] ^ 1)] if datagram[16] == 1 else []
+    return [changed(datagram, at, datagram[at] ^ 1)] if datagram[16] == R.SA else []
 
 
 def exchange(pair: Pair, beside: bool) -> None:
@@ -122,8 +122,8 @@ def exchange(pair: Pair, beside: bool) -> None:
             sender, datagram = pair.pending.pop(0)
             for wrong in spoofed(sender, datagram) if spoofs > 0 else ():
                 spoofs -= 1
-                tried(pair.give, OTHER[sender], wrong)
-            tried(pair.give, OTHER[sender], datagram)
+                tried(pair.give, other(sender), wrong)
+            tried(pair.give, other(sender), datagram)
 
     def work() -> None:
         pass_on()
@@ -162,7 +162,7 @@ def attempt(pair: Pair, lost: int = 0) -> None:
         for sender, datagram in pair.pending:
             passed += 1
             if not lost or passed < lost:
-                tried(pair.give, OTHER[sender], datagram)
+                tried(pair.give, other(sender), datagram)
         pair.pending.clear()
         for engine in (pair.i, pair.r):
             tried(engine.poll, pair.clock.now)
